@@ -1,0 +1,255 @@
+"""The frozen types that travel from a path to a row of the report.
+
+A finished constructor holds a valid object: each ``__post_init__`` refuses the states that
+the rest of the package must never see, above all a decision without a judged image.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cxrscreen.vocabulary import Decision, RejectCode, SourceKind, View
+
+
+@dataclass(frozen=True, slots=True)
+class ImageRecord:
+    """What an input says about itself: where it is and what its header holds.
+
+    Attributes
+    ----------
+    source
+        Path as the user gave it, with the folder's part below it appended.
+    kind
+        What the content is.
+    modality, body_part, presentation_intent
+        DICOM ``Modality``, ``BodyPartExamined``, ``PresentationIntentType``; empty if absent.
+    view
+        Projection as far as the header tells.
+    age_years
+        Age at the study in years, ``None`` if unknown.
+    sex
+        DICOM ``PatientSex`` (``M``, ``F``, ``O``), empty if absent.
+    pixel_spacing_mm
+        Row and column spacing in millimetres, ``None`` if unknown.
+    patient_key
+        Pseudonymous key that groups the images of one patient; empty if unknown.
+    notes
+        What reading the header had to assume, one sentence each.
+    """
+
+    source: Path
+    kind: SourceKind
+    sop_class_uid: str = ""
+    sop_instance_uid: str = ""
+    series_instance_uid: str = ""
+    study_instance_uid: str = ""
+    modality: str = ""
+    body_part: str = ""
+    presentation_intent: str = ""
+    view: View = View.UNKNOWN
+    age_years: float | None = None
+    sex: str = ""
+    pixel_spacing_mm: tuple[float, float] | None = None
+    is_animal: bool = False
+    patient_key: str = ""
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.age_years is not None and not 0 <= self.age_years < 200:  # noqa: PLR2004
+            message = f"age of {self.age_years} years"
+            raise ValueError(message)
+
+
+@dataclass(frozen=True, slots=True)
+class ChainStep:
+    """One step of the pixel chain and the range of values after it."""
+
+    name: str
+    detail: str
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PixelImage:
+    """A radiograph as numbers: float32 ``[H, W]`` in 0..1, air dark.
+
+    Attributes
+    ----------
+    pixels
+        float32 array of shape ``[H, W]``, values in 0..1, air 0 and bone towards 1.
+    colourfulness
+        Largest mean difference between colour channels, 0 for grey, in units of full range.
+    history
+        What was done to the stored values, step by step.
+    warnings
+        What the chain had to assume, one sentence each.
+    """
+
+    pixels: NDArray[np.float32]
+    colourfulness: float = 0.0
+    history: tuple[ChainStep, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.pixels.ndim != 2 or self.pixels.dtype != np.float32:  # noqa: PLR2004
+            message = f"pixels must be float32 [H, W], not {self.pixels.dtype} {self.pixels.shape}"
+            raise ValueError(message)
+        if self.pixels.size == 0:
+            message = "pixels are empty"
+            raise ValueError(message)
+        low, high = float(self.pixels.min()), float(self.pixels.max())
+        # A NaN fails this comparison too.
+        if not (low >= 0.0 and high <= 1.0):
+            message = f"pixels must lie in 0..1, not {low}..{high}"
+            raise ValueError(message)
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """Whether a model may judge an image, and why not.
+
+    ``code`` and ``reason`` are set exactly when the image is refused.
+    """
+
+    admitted: bool
+    code: RejectCode | None = None
+    reason: str = ""
+    warnings: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.admitted != (self.code is None) or self.admitted == bool(self.reason):
+            message = "a refusal needs a code and a reason, an admission neither"
+            raise ValueError(message)
+
+    @classmethod
+    def accept(cls, warnings: tuple[str, ...] = ()) -> Admission:
+        """Return an admission with the given warnings."""
+        return cls(admitted=True, warnings=warnings)
+
+    @classmethod
+    def refuse(cls, code: RejectCode, reason: str, warnings: tuple[str, ...] = ()) -> Admission:
+        """Return a refusal by name."""
+        return cls(admitted=False, code=code, reason=reason, warnings=warnings)
+
+
+@dataclass(frozen=True, slots=True)
+class IntendedUse:
+    """Whom a model was made for; read from its bundle and enforced at admission.
+
+    Attributes
+    ----------
+    population
+        One sentence for people.
+    age_range_years
+        Youngest and oldest age in completed years, both included.
+    modalities
+        DICOM modalities that it may judge.
+    """
+
+    population: str
+    age_range_years: tuple[int, int]
+    modalities: tuple[str, ...] = ("CR", "DX")
+
+    def __post_init__(self) -> None:
+        youngest, oldest = self.age_range_years
+        if not 0 <= youngest <= oldest:
+            message = f"age range {youngest}..{oldest} is empty"
+            raise ValueError(message)
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What the model said: raw logit and the probability made of it (0..1)."""
+
+    logit: float
+    probability: float
+
+    def __post_init__(self) -> None:
+        if not math.isfinite(self.logit) or not 0.0 <= self.probability <= 1.0:
+            message = f"logit {self.logit}, probability {self.probability}"
+            raise ValueError(message)
+
+
+@dataclass(frozen=True, slots=True)
+class OperatingPoint:
+    """A threshold together with the model, preprocessing and engine that it belongs to.
+
+    Attributes
+    ----------
+    name
+        Short name that reports print.
+    threshold
+        An image whose probability is at or above it is ``POSITIVE``; 0..1.
+    target_recall
+        The recall it was calibrated for, ``None`` for a point that was only chosen.
+    model, preprocessing, engine
+        Fingerprints; a point is refused with anything else.
+    """
+
+    name: str
+    threshold: float
+    target_recall: float | None
+    model: str
+    preprocessing: str
+    engine: str
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.threshold <= 1.0:
+            message = f"threshold {self.threshold} is not in 0..1"
+            raise ValueError(message)
+
+
+@dataclass(frozen=True, slots=True)
+class ScreenRow:
+    """One row of the report: exactly one for every discovered input."""
+
+    record: ImageRecord
+    admission: Admission
+    prediction: Prediction | None
+    decision: Decision
+    seconds: float
+
+    def __post_init__(self) -> None:
+        judged = self.prediction is not None
+        if judged != (self.decision is not Decision.NOT_SCREENED):
+            message = f"decision {self.decision} with prediction {self.prediction}"
+            raise ValueError(message)
+        if judged and not self.admission.admitted:
+            message = "a refused image has no prediction"
+            raise ValueError(message)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """All warnings of this row, in the order in which they arose."""
+        return self.record.notes + self.admission.warnings
+
+
+@dataclass(frozen=True, slots=True)
+class RunSummary:
+    """Counts of a finished run; they add up to the number of inputs."""
+
+    inputs: int
+    by_decision: Mapping[Decision, int] = field(default_factory=dict)
+    by_reject_code: Mapping[RejectCode, int] = field(default_factory=dict)
+    seconds: float = 0.0
+
+    def __post_init__(self) -> None:
+        refused = self.by_decision.get(Decision.NOT_SCREENED, 0)
+        if sum(self.by_decision.values()) != self.inputs:
+            message = f"{self.inputs} inputs but decisions {dict(self.by_decision)}"
+            raise ValueError(message)
+        if sum(self.by_reject_code.values()) != refused:
+            message = f"{refused} refused but codes {dict(self.by_reject_code)}"
+            raise ValueError(message)
+
+    @property
+    def not_screened(self) -> int:
+        """Number of inputs without a decision."""
+        return self.by_decision.get(Decision.NOT_SCREENED, 0)
