@@ -1,0 +1,47 @@
+"""Admission by the pixels: what no radiograph looks like."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from cxrscreen.records import Admission, PixelImage
+from cxrscreen.vocabulary import RejectCode
+
+#: The shortest side in pixels from which a chest is worth judging.
+MIN_SIDE_PX: Final = 128
+#: Standard deviation of the pixels, full range 1. Real radiographs lie above 0.1.
+MIN_CONTRAST: Final = 0.01
+#: Mean channel difference, full range 1. JPEG of grey in colour stays below 0.01.
+MAX_COLOURFULNESS: Final = 0.03
+
+
+def admit_pixels(image: PixelImage, admission: Admission) -> Admission:
+    """Refuse what cannot be a radiograph: too small, in colour, without contrast.
+
+    Parameters
+    ----------
+    image
+        The radiograph after the pixel chain.
+    admission
+        What the header led to; its warnings are kept.
+
+    Returns
+    -------
+    Admission
+        ``admission`` with the image's warnings, or a refusal.
+    """
+    if not admission.admitted:
+        return admission
+    warnings = admission.warnings + image.warnings
+    height, width = image.pixels.shape
+    if min(height, width) < MIN_SIDE_PX:
+        reason = f"{width}x{height} pixels, fewer than {MIN_SIDE_PX} on a side"
+        return Admission.refuse(RejectCode.TOO_SMALL, reason, warnings)
+    if image.colourfulness > MAX_COLOURFULNESS:
+        reason = f"colour channels differ by {image.colourfulness:.3f} on average"
+        return Admission.refuse(RejectCode.COLOUR, reason, warnings)
+    contrast = float(image.pixels.std())
+    if contrast < MIN_CONTRAST:
+        reason = f"the standard deviation of its pixels is {contrast:.4f}"
+        return Admission.refuse(RejectCode.BLANK, reason, warnings)
+    return Admission.accept(warnings)
