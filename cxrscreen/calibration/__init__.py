@@ -1,0 +1,1 @@
+"""From a logit to a decision: probability, operating point."""

@@ -1,0 +1,54 @@
+"""Figures, drawn without a display."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+
+def training_curves(
+    path: Path,
+    *,
+    training_loss: Sequence[float],
+    validation_loss: Sequence[float],
+    validation_auc: Sequence[float],
+    best_epoch: int,
+) -> None:
+    """Draw loss and validation AUC by epoch into a PNG.
+
+    Parameters
+    ----------
+    path
+        The PNG to write.
+    training_loss, validation_loss, validation_auc
+        One value per epoch, all of one length.
+    best_epoch
+        Epoch, counted from 1, whose weights were kept.
+    """
+    epochs = range(1, len(training_loss) + 1)
+    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    FigureCanvasAgg(figure)
+    left, right = figure.subplots(1, 2)
+    left.plot(epochs, training_loss, marker="o", markersize=3, label="training (augmented)")
+    left.plot(epochs, validation_loss, marker="o", markersize=3, label="validation")
+    left.set(title="Class-weighted loss", xlabel="epoch", ylim=(0, None))
+    left.legend(frameon=False)
+    right.plot(epochs, validation_auc, marker="o", markersize=3, color="tab:green")
+    right.set(title="Validation AUC", xlabel="epoch")
+    for axes in (left, right):
+        axes.axvline(best_epoch, color="grey", linestyle=":", linewidth=1)
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.grid(alpha=0.25)
+    right.annotate(
+        f"kept: epoch {best_epoch}, {validation_auc[best_epoch - 1]:.4f}",
+        xy=(best_epoch, validation_auc[best_epoch - 1]),
+        xytext=(0, -28),
+        textcoords="offset points",
+        ha="right" if best_epoch > len(training_loss) / 2 else "left",
+        fontsize="small",
+    )
+    figure.savefig(path, dpi=120, format="png")

@@ -1,0 +1,177 @@
+"""A model bundle: a folder that is verified as a whole before anything in it is used."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.resources
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import safetensors
+import safetensors.torch
+from pydantic import ValidationError
+from torch import nn
+
+from cxrscreen.config import describe_validation_error
+from cxrscreen.errors import BundleError
+from cxrscreen.model.document import BundleDocument, model_fingerprint
+from cxrscreen.model.network import build_network
+from cxrscreen.preprocess import PreprocessSpec
+from cxrscreen.records import IntendedUse, OperatingPoint
+
+DEFAULT_BUNDLE = "cnn-pediatric"
+DOCUMENT = "bundle.json"
+WEIGHTS = "weights.safetensors"
+CARD = "MODEL_CARD.md"
+_CHUNK_BYTES = 1 << 20
+_DAMAGED_HINT = "Do not use it: copy the bundle again from where it was made."
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ModelBundle:
+    """A verified model with everything that its use needs.
+
+    Attributes
+    ----------
+    name
+        Short name, for reports.
+    sha256
+        Hash of the whole bundle.
+    network
+        The network with its weights, in evaluation mode.
+    model_fingerprint
+        Hash of architecture and weights: what an operating point is bound to.
+    spec
+        The deterministic transform.
+    intended_use
+        Whom it may judge.
+    operating_points
+        The first is the default.
+    """
+
+    name: str
+    sha256: str
+    network: nn.Module
+    model_fingerprint: str
+    spec: PreprocessSpec
+    intended_use: IntendedUse
+    operating_points: tuple[OperatingPoint, ...]
+    document: BundleDocument
+
+    @property
+    def default_point(self) -> OperatingPoint:
+        """The operating point that is used where none is named."""
+        return self.operating_points[0]
+
+
+def packaged_bundles() -> dict[str, Path]:
+    """Return name and folder of every bundle that ships with the package."""
+    root = Path(str(importlib.resources.files("cxrscreen"))) / "bundles"
+    return {path.parent.name: path.parent for path in sorted(root.glob(f"*/{DOCUMENT}"))}
+
+
+def load_bundle(bundle: str | Path | None = None) -> ModelBundle:
+    """Load and verify a bundle.
+
+    Parameters
+    ----------
+    bundle
+        A folder, or the name of a packaged bundle; the packaged default if ``None``.
+
+    Raises
+    ------
+    BundleError
+        It is not there, of another schema, or a byte of it has changed since it was made.
+    """
+    folder = _find(bundle if bundle is not None else DEFAULT_BUNDLE)
+    document = _read_document(folder)
+    for name, expected in document.files.items():
+        if "/" in name or "\\" in name or name.startswith("."):
+            message = f"{folder / DOCUMENT}: lists a file outside the bundle"
+            raise BundleError(message, hint=_DAMAGED_HINT)
+        try:
+            actual = sha256_of_file(folder / name)
+        except OSError as error:
+            message = f"{folder / name}: {error.strerror or 'cannot be read'}"
+            raise BundleError(message, hint=_DAMAGED_HINT) from error
+        if actual != expected:
+            message = f"{folder / name}: its content is not what {DOCUMENT} vouches for"
+            raise BundleError(message, hint=_DAMAGED_HINT)
+    if WEIGHTS not in document.files:
+        message = f"{folder / DOCUMENT}: vouches for no {WEIGHTS}"
+        raise BundleError(message, hint=_DAMAGED_HINT)
+    return ModelBundle(
+        name=document.name,
+        sha256=document.sha256(),
+        network=_load_network(folder, document),
+        model_fingerprint=model_fingerprint(document.network, document.files[WEIGHTS]),
+        spec=document.preprocess_spec(),
+        intended_use=document.intended_use_record(),
+        operating_points=tuple(point.to_record() for point in document.operating_points),
+        document=document,
+    )
+
+
+def save_weights(network: nn.Module, path: Path) -> str:
+    """Write a network's weights as safetensors and return the file's SHA-256."""
+    state = {
+        name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()
+    }
+    safetensors.torch.save_file(state, path)
+    return sha256_of_file(path)
+
+
+def sha256_of_file(path: Path) -> str:
+    """Return the SHA-256 of a file's content, in hexadecimal."""
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        while chunk := stream.read(_CHUNK_BYTES):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _find(bundle: str | Path) -> Path:
+    folder = Path(bundle)
+    if folder.is_dir():
+        return folder
+    packaged = packaged_bundles()
+    if str(bundle) in packaged:
+        return packaged[str(bundle)]
+    message = f"{bundle}: no such bundle folder"
+    names = ", ".join(packaged) or "none"
+    raise BundleError(message, hint=f"Give a folder made by 'cxrscreen train', or one of: {names}.")
+
+
+def _read_document(folder: Path) -> BundleDocument:
+    path = folder / DOCUMENT
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        message = f"{path}: {error.strerror or 'cannot be read'}"
+        raise BundleError(message, hint="Give a folder made by 'cxrscreen train'.") from error
+    try:
+        content = json.loads(raw)
+        content.pop("sha256")
+        document = BundleDocument.model_validate(content)
+    except ValidationError as error:
+        message = f"{path}: {describe_validation_error(error)}"
+        hint = "It is damaged, or made by another version of cxrscreen."
+        raise BundleError(message, hint=hint) from error
+    except (ValueError, AttributeError, KeyError, RecursionError) as error:
+        message = f"{path}: is no bundle document"
+        raise BundleError(message, hint=_DAMAGED_HINT) from error
+    if document.to_bytes() != raw:
+        message = f"{path}: its content is not what its own SHA-256 vouches for"
+        raise BundleError(message, hint=_DAMAGED_HINT)
+    return document
+
+
+def _load_network(folder: Path, document: BundleDocument) -> nn.Module:
+    network = build_network(document.network, in_channels=document.preprocess.channels)
+    try:
+        network.load_state_dict(safetensors.torch.load_file(folder / WEIGHTS))
+    except (RuntimeError, safetensors.SafetensorError) as error:
+        message = f"{folder / WEIGHTS}: does not fit the network of {DOCUMENT}"
+        raise BundleError(message, hint=_DAMAGED_HINT) from error
+    return network.eval()

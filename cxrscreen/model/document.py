@@ -1,0 +1,128 @@
+"""``bundle.json``: the schema of a model bundle.
+
+The file is canonical: its bytes are what :meth:`BundleDocument.to_bytes` writes, and it
+carries the SHA-256 of its own content. So a single changed byte is found, in the document as
+in the files that it lists - a threshold cannot move in silence.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from cxrscreen.config import IntendedUseConfig, PreprocessConfig, ScratchCNNConfig
+from cxrscreen.preprocess import Fit, PreprocessSpec
+from cxrscreen.records import IntendedUse, OperatingPoint
+
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class OperatingPointDocument(_Strict):
+    """An operating point and the fingerprints it belongs to."""
+
+    name: Annotated[str, Field(min_length=1)]
+    threshold: Annotated[float, Field(ge=0.0, le=1.0)]
+    target_recall: Annotated[float, Field(gt=0.0, lt=1.0)] | None
+    model: Sha256
+    preprocessing: Sha256
+    engine: str
+
+    def to_record(self) -> OperatingPoint:
+        """Return the record that travels."""
+        return OperatingPoint(**self.model_dump())
+
+
+class PartDocument(_Strict):
+    """Counts of one part of the training data."""
+
+    images: Annotated[int, Field(ge=0)]
+    positives: Annotated[int, Field(ge=0)]
+    patients: Annotated[int, Field(ge=0)]
+    fingerprint: Sha256
+    """Over file names and contents, so that the same part can be recognised later."""
+
+
+class TrainingDocument(_Strict):
+    """What the model was made from."""
+
+    config: dict[str, Any]
+    training: PartDocument
+    validation: PartDocument
+    class_weights: tuple[float, float]
+    """Weight of a negative and of a positive image in the loss."""
+    epochs_run: int
+    best_epoch: int
+    versions: dict[str, str]
+
+
+class MetricsDocument(_Strict):
+    """Performance on the validation part at the default operating point."""
+
+    auc: Annotated[float, Field(ge=0.0, le=1.0)]
+    recall: Annotated[float, Field(ge=0.0, le=1.0)]
+    specificity: Annotated[float, Field(ge=0.0, le=1.0)]
+    true_positives: int
+    false_positives: int
+    true_negatives: int
+    false_negatives: int
+
+
+class BundleDocument(_Strict):
+    """The whole of ``bundle.json``."""
+
+    schema_version: Literal[1]
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")]
+    network: ScratchCNNConfig
+    preprocess: PreprocessConfig
+    intended_use: IntendedUseConfig
+    operating_points: Annotated[tuple[OperatingPointDocument, ...], Field(min_length=1)]
+    """The first is the default."""
+    training: TrainingDocument
+    metrics: MetricsDocument
+    files: dict[str, Sha256]
+
+    @model_validator(mode="after")
+    def _names_are_unique(self) -> Self:
+        names = [point.name for point in self.operating_points]
+        if len(set(names)) != len(names):
+            message = "two operating points share a name"
+            raise ValueError(message)
+        return self
+
+    def preprocess_spec(self) -> PreprocessSpec:
+        """Return the deterministic transform."""
+        return preprocess_spec(self.preprocess)
+
+    def intended_use_record(self) -> IntendedUse:
+        """Return the record that admission takes."""
+        return IntendedUse(**self.intended_use.model_dump())
+
+    def sha256(self) -> str:
+        """Return the hash of the content, and through ``files`` of the whole bundle."""
+        return hashlib.sha256(_canonical(self.model_dump(mode="json"))).hexdigest()
+
+    def to_bytes(self) -> bytes:
+        """Return the canonical file content, the document's own hash included."""
+        return _canonical({**self.model_dump(mode="json"), "sha256": self.sha256()})
+
+
+def preprocess_spec(config: PreprocessConfig) -> PreprocessSpec:
+    """Return the transform that a configuration describes."""
+    return PreprocessSpec(**{**config.model_dump(), "fit": Fit(config.fit)})
+
+
+def model_fingerprint(network: ScratchCNNConfig, weights_sha256: str) -> str:
+    """Return the SHA-256 of architecture and weights together."""
+    content = {"network": network.model_dump(mode="json"), "weights": weights_sha256}
+    return hashlib.sha256(_canonical(content)).hexdigest()
+
+
+def _canonical(content: dict[str, Any]) -> bytes:
+    return (json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode()
