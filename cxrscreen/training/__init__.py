@@ -1,0 +1,1 @@
+"""Make a model: labelled images, patient-disjoint split, augmentation, MONAI engines."""

@@ -1,0 +1,77 @@
+"""MONAI transforms: from a labelled image to the network's input.
+
+``LoadRadiographd`` and ``ResizeRadiographd`` are deterministic and cached, the random
+transforms of ``augment.py`` follow, ``NormaliseRadiographd`` closes. Without augmentation
+the result is what :func:`cxrscreen.preprocess.to_tensor` gives in screening.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from pathlib import Path
+from typing import Any
+
+from monai.config.type_definitions import KeysCollection
+from monai.transforms.transform import MapTransform
+
+from cxrscreen import intake, preprocess
+from cxrscreen.errors import DatasetError, ImageRefusedError
+from cxrscreen.preprocess import PreprocessSpec
+
+Sample = Mapping[Hashable, Any]
+
+
+class LoadRadiographd(MapTransform):
+    """Replace a path by the radiograph's pixels, float32 ``[H, W]`` in 0..1, air dark."""
+
+    def __init__(self, keys: KeysCollection) -> None:
+        super().__init__(keys)
+
+    def __call__(self, data: Sample) -> dict[Hashable, Any]:
+        """Read through the same intake as screening.
+
+        Raises
+        ------
+        DatasetError
+            The image cannot be read.
+        """
+        sample = dict(data)
+        for key in self.key_iterator(sample):
+            path = Path(sample[key])
+            try:
+                sample[key] = intake.open_image(path).read_pixels().pixels
+            except ImageRefusedError as error:
+                message = f"{path}: {error.reason}"
+                hint = "Remove the file from the training data, or replace it."
+                raise DatasetError(message, hint=hint) from error
+        return sample
+
+
+class ResizeRadiographd(MapTransform):
+    """Resample pixels to the network's square: ``[H, W]`` to ``[1, S, S]``."""
+
+    def __init__(self, keys: KeysCollection, spec: PreprocessSpec) -> None:
+        super().__init__(keys)
+        self.spec = spec
+
+    def __call__(self, data: Sample) -> dict[Hashable, Any]:
+        """Apply :func:`cxrscreen.preprocess.resize`."""
+        sample = dict(data)
+        for key in self.key_iterator(sample):
+            sample[key] = preprocess.resize(sample[key], self.spec)
+        return sample
+
+
+class NormaliseRadiographd(MapTransform):
+    """Normalise and copy to the network's channels: ``[1, S, S]`` to ``[C, S, S]``."""
+
+    def __init__(self, keys: KeysCollection, spec: PreprocessSpec) -> None:
+        super().__init__(keys)
+        self.spec = spec
+
+    def __call__(self, data: Sample) -> dict[Hashable, Any]:
+        """Apply :func:`cxrscreen.preprocess.normalise`."""
+        sample = dict(data)
+        for key in self.key_iterator(sample):
+            sample[key] = preprocess.normalise(sample[key], self.spec)
+        return sample
