@@ -1,0 +1,98 @@
+"""The command line: options shared by commands, and where errors become exit codes.
+
+Only typer is imported here. Commands import what they need when they run, so that
+``--help`` costs no torch.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Final, ParamSpec
+
+import typer
+
+from cxrscreen import __version__
+from cxrscreen.cli import screen as screen_module
+from cxrscreen.cli import train as train_module
+from cxrscreen.errors import CxrScreenError
+
+INTERNAL_ERROR: Final = 1
+INTERRUPTED: Final = 130
+Parameters = ParamSpec("Parameters")
+
+app = typer.Typer(
+    name="cxrscreen",
+    help="Screen chest radiographs for pneumonia: DICOM, JPEG and PNG, in batches.",
+    epilog=(
+        "Exit codes: 0 every input screened, 1 internal error, 2 usage, 3 finished with "
+        "NOT_SCREENED rows, 4 nothing to screen, 130 interrupted."
+    ),
+    no_args_is_help=True,
+    add_completion=False,
+    # A traceback with local variables would show what a header says about a person.
+    pretty_exceptions_enable=False,
+)
+
+
+def _version(*, value: bool) -> None:
+    if value:
+        typer.echo(f"cxrscreen {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    *,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Show the version and exit.", callback=_version, is_eager=True
+        ),
+    ] = False,
+) -> None:
+    """Screen chest radiographs for pneumonia: DICOM, JPEG and PNG, in batches."""
+    del version
+
+
+def translated(command: Callable[Parameters, None]) -> Callable[Parameters, None]:
+    """Turn what a command raises into one line on stderr and an exit code."""
+
+    @functools.wraps(command)
+    def run(*args: Parameters.args, **kwargs: Parameters.kwargs) -> None:
+        try:
+            command(*args, **kwargs)
+        except CxrScreenError as error:
+            typer.echo(f"cxrscreen: {error.one_line()}", err=True)
+            raise typer.Exit(error.exit_code) from None
+        except KeyboardInterrupt as interrupt:
+            detail = str(interrupt) or "interrupted: nothing was written"
+            typer.echo(f"cxrscreen: {detail}", err=True)
+            raise typer.Exit(INTERRUPTED) from None
+        except BrokenPipeError:
+            # The reader of our output has left, as in `| head`; the report is complete.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise typer.Exit(INTERNAL_ERROR) from None
+        except typer.Exit:
+            raise
+        except Exception as error:  # noqa: BLE001 - the edge: nothing may pass as a traceback
+            # Place and type only: a message may repeat a value of a header.
+            frame = traceback.extract_tb(error.__traceback__)[-1]
+            place = f"{type(error).__name__} at {Path(frame.filename).name}:{frame.lineno}"
+            typer.echo(f"cxrscreen: internal error ({place}): please report it", err=True)
+            raise typer.Exit(INTERNAL_ERROR) from None
+
+    return run
+
+
+app.command(name="screen")(translated(screen_module.screen))
+app.command(name="train")(translated(train_module.train))
+
+
+def main() -> None:
+    """Run the command line."""
+    app()

@@ -1,0 +1,112 @@
+"""``cxrscreen screen``: folders and files in, a report out."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+if TYPE_CHECKING:
+    from cxrscreen.records import ScreenRow
+
+_SOME_NOT_SCREENED: Final = 3
+_KEPT_FLAGGED: Final = 1000
+
+
+class Device(StrEnum):
+    """Where the network runs."""
+
+    AUTO = "auto"
+    CPU = "cpu"
+    CUDA = "cuda"
+    MPS = "mps"
+
+
+def screen(
+    paths: Annotated[
+        list[Path],
+        typer.Argument(metavar="PATH", help="Files and folders; folders are searched deeply."),
+    ],
+    *,
+    out: Annotated[Path, typer.Option("--out", "-o", help="The report to write (CSV).")],
+    bundle: Annotated[
+        str | None,
+        typer.Option(help="Model bundle: a folder or a packaged name. [default: cnn-pediatric]"),
+    ] = None,
+    batch_size: Annotated[int, typer.Option(min=1, help="Images judged together.")] = 16,
+    device: Annotated[Device, typer.Option(help="Where the network runs.")] = Device.AUTO,
+    allow_out_of_scope: Annotated[
+        bool,
+        typer.Option(
+            "--allow-out-of-scope",
+            help="Judge patients outside the model's ages too, with a warning on the row.",
+        ),
+    ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing report.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no tables.")] = False,
+) -> None:
+    """Screen radiographs and write a report with one row for every file found.
+
+    What cannot be read or may not be judged is NOT_SCREENED with a reason, never NEGATIVE.
+    Exit code 0 if every input was screened, 3 if some were not, 4 if there was none.
+    """
+    from rich.console import Console
+
+    from cxrscreen import __version__
+    from cxrscreen.cli.progress import screening_progress
+    from cxrscreen.intake.discover import discover
+    from cxrscreen.output import check_writable, new_file
+
+    check_writable(out, force=force)
+    inputs = discover(paths, exclude=[out])
+
+    from cxrscreen.model.bundle import load_bundle
+    from cxrscreen.pipeline import ScreenOptions, Tally, screen_inputs
+    from cxrscreen.reports.console import is_flagged, most_urgent, print_run
+    from cxrscreen.reports.table import RunFacts, write_csv
+
+    model = load_bundle(bundle)
+    options = ScreenOptions(
+        batch_size=batch_size, device=device.value, allow_out_of_scope=allow_out_of_scope
+    )
+    facts = RunFacts(
+        bundle=model.name,
+        bundle_sha256=model.sha256,
+        point=model.default_point,
+        version=__version__,
+    )
+    tally = Tally()
+    flagged: list[ScreenRow] = []
+    started = time.perf_counter()
+
+    def watched(rows: Iterator[ScreenRow]) -> Iterator[ScreenRow]:
+        for row in rows:
+            tally.add(row)
+            if is_flagged(row):
+                flagged.append(row)
+                if len(flagged) > _KEPT_FLAGGED:
+                    flagged[:] = most_urgent(flagged)
+            progress.advance(task)
+            yield row
+
+    with screening_progress(quiet=quiet) as progress:
+        task = progress.add_task("screening", total=len(inputs))
+        try:
+            with new_file(out, force=force) as temporary:
+                write_csv(temporary, watched(screen_inputs(inputs, model, options)), facts)
+        except KeyboardInterrupt:
+            message = (
+                f"interrupted after {tally.inputs} of {len(inputs)} inputs: no report was "
+                "written. Run the same command again."
+            )
+            raise KeyboardInterrupt(message) from None
+    summary = tally.summary(seconds=time.perf_counter() - started)
+    if not quiet:
+        print_run(Console(), flagged, summary, bundle=model.name, point=model.default_point)
+        typer.echo(f"report: {out}")
+    if summary.not_screened:
+        raise typer.Exit(_SOME_NOT_SCREENED)
