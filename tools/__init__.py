@@ -1,0 +1,1 @@
+"""Scripts that make the repository's synthetic files; not part of the installed package."""
