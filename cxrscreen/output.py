@@ -71,7 +71,7 @@ def new_file(path: Path, *, force: bool = False) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def new_folder(path: Path, *, force: bool = False) -> Iterator[Path]:
-    """Give a temporary folder beside ``path`` to fill; rename it when the block succeeds.
+    """Give a temporary folder beside ``path`` to fill with files; rename it on success.
 
     Raises
     ------
@@ -82,7 +82,11 @@ def new_folder(path: Path, *, force: bool = False) -> Iterator[Path]:
     temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent))
     try:
         yield temporary
-        temporary.chmod(0o777 & ~_umask())
+        # What made a file may have made it private; the folder is as open as the umask says.
+        mask = _umask()
+        temporary.chmod(0o777 & ~mask)
+        for file in temporary.iterdir():
+            file.chmod(0o666 & ~mask)
         if os.path.lexists(path):
             replaced = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
             path.rename(replaced / path.name)

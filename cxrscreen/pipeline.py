@@ -43,13 +43,13 @@ class ScreenOptions:
     batch_size
         Images that go through the network together.
     device
-        ``auto``, ``cpu``, ``cuda`` or ``mps``.
+        ``auto`` (CUDA where there is one, else the CPU), ``cpu``, ``cuda`` or ``mps``.
     allow_out_of_scope
         Judge patients outside the intended ages, with a warning on the row.
     """
 
     batch_size: int = 16
-    device: str = "cpu"
+    device: str = "auto"
     allow_out_of_scope: bool = False
 
 

@@ -7,8 +7,6 @@ Only typer is imported here. Commands import what they need when they run, so th
 from __future__ import annotations
 
 import functools
-import os
-import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -73,10 +71,6 @@ def translated(command: Callable[Parameters, None]) -> Callable[Parameters, None
             detail = str(interrupt) or "interrupted: nothing was written"
             typer.echo(f"cxrscreen: {detail}", err=True)
             raise typer.Exit(INTERRUPTED) from None
-        except BrokenPipeError:
-            # The reader of our output has left, as in `| head`; the report is complete.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            raise typer.Exit(INTERNAL_ERROR) from None
         except typer.Exit:
             raise
         except Exception as error:  # noqa: BLE001 - the edge: nothing may pass as a traceback

@@ -1,6 +1,11 @@
-"""Progress bars on stderr: results go to stdout and files."""
+"""Progress bars on stderr; results on stdout, for as long as somebody reads them."""
 
 from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterator
 
 from rich.console import Console
 from rich.progress import (
@@ -53,3 +58,25 @@ def training_progress(*, quiet: bool) -> Progress:
         console=console,
         disable=quiet or not console.is_terminal,
     )
+
+
+class ResultConsole(Console):
+    """Stdout, for tables."""
+
+    def on_broken_pipe(self) -> None:
+        """Leave it to :func:`until_reader_leaves`: rich would end the process with 1."""
+        raise BrokenPipeError
+
+
+@contextlib.contextmanager
+def until_reader_leaves() -> Iterator[None]:
+    """Print results; a reader who has had enough, as in ``| head``, is no error.
+
+    The report is complete by then, and the exit code must still tell of it.
+    """
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Python flushes stdout once more at exit: into nothing.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -35,7 +35,9 @@ def screen(
     out: Annotated[Path, typer.Option("--out", "-o", help="The report to write (CSV).")],
     bundle: Annotated[
         str | None,
-        typer.Option(help="Model bundle: a folder or a packaged name. [default: cnn-pediatric]"),
+        typer.Option(
+            help="Model bundle: a packaged name or a folder.", show_default="cnn-pediatric"
+        ),
     ] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Images judged together.")] = 16,
     device: Annotated[Device, typer.Option(help="Where the network runs.")] = Device.AUTO,
@@ -51,13 +53,12 @@ def screen(
 ) -> None:
     """Screen radiographs and write a report with one row for every file found.
 
-    What cannot be read or may not be judged is NOT_SCREENED with a reason, never NEGATIVE.
-    Exit code 0 if every input was screened, 3 if some were not, 4 if there was none.
+    What cannot be read or may not be judged is NOT_SCREENED with a reason,
+    never NEGATIVE. Exit code 0 if every input was screened, 3 if some were
+    not, 4 if there was none.
     """
-    from rich.console import Console
-
     from cxrscreen import __version__
-    from cxrscreen.cli.progress import screening_progress
+    from cxrscreen.cli.progress import ResultConsole, screening_progress, until_reader_leaves
     from cxrscreen.intake.discover import discover
     from cxrscreen.output import check_writable, new_file
 
@@ -106,7 +107,10 @@ def screen(
             raise KeyboardInterrupt(message) from None
     summary = tally.summary(seconds=time.perf_counter() - started)
     if not quiet:
-        print_run(Console(), flagged, summary, bundle=model.name, point=model.default_point)
-        typer.echo(f"report: {out}")
+        with until_reader_leaves():
+            print_run(
+                ResultConsole(), flagged, summary, bundle=model.name, point=model.default_point
+            )
+            typer.echo(f"report: {out}")
     if summary.not_screened:
         raise typer.Exit(_SOME_NOT_SCREENED)

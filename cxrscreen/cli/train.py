@@ -26,8 +26,8 @@ def train(
 ) -> None:
     """Train a model on labelled radiographs and write it as a bundle.
 
-    Images are split by patient; the weights of the epoch with the best validation AUC are
-    kept. The bundle appears when everything has succeeded, or not at all.
+    Images are split by patient; the weights of the epoch with the best
+    validation AUC are kept. The bundle appears as a whole or not at all.
     """
     from cxrscreen.cli.progress import training_progress
     from cxrscreen.config import load_training_config

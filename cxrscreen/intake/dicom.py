@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import re
 import warnings
 from collections.abc import Iterator
@@ -35,10 +36,9 @@ _EXAMINATION_TEXTS = (
     "ProtocolName",
     "AcquisitionDeviceProcessingDescription",
 )
-_ANIMAL_TEXTS = ("PatientSpeciesDescription", "PatientBreedDescription")
-_ANIMAL_WORDS = frozenset(
-    ["canine", "dog", "feline", "cat", "equine", "horse", "bovine", "veterinary", "vet"]
-)
+# Not "cat" (CAT scan) and not "vet" (veteran).
+_ANIMAL_WORDS = frozenset(["canine", "dog", "feline", "equine", "horse", "bovine", "veterinary"])
+_HUMAN_WORDS = frozenset(["homo", "human"])
 _FRONTAL_WORDS = frozenset(["pa", "ap", "frontal"])
 _LATERAL_WORDS = frozenset(["lateral", "lat", "ll", "rl", "lld", "rld"])
 _VIEW_POSITIONS = {
@@ -149,11 +149,12 @@ def text(header: Dataset, keyword: str) -> str:
 
 
 def number(header: Dataset, keyword: str) -> float | None:
-    """Return an element's first value as a float, ``None`` if absent or unreadable."""
+    """Return an element's first value as a finite float, ``None`` if it is not one."""
     try:
-        return float(text(header, keyword))
+        value = float(text(header, keyword))
     except ValueError:
         return None
+    return value if math.isfinite(value) else None
 
 
 def items(header: Dataset, keyword: str) -> list[Dataset]:
@@ -178,7 +179,10 @@ def _examination_words(header: Dataset) -> Iterator[frozenset[str]]:
 
 
 def _is_animal(header: Dataset) -> bool:
-    if any(text(header, keyword) for keyword in _ANIMAL_TEXTS):
+    species = _words(text(header, "PatientSpeciesDescription"))
+    if species and not species & _HUMAN_WORDS:
+        return True
+    if text(header, "PatientBreedDescription"):
         return True
     return any(words & _ANIMAL_WORDS for words in _examination_words(header))
 
@@ -186,7 +190,7 @@ def _is_animal(header: Dataset) -> bool:
 def _view(header: Dataset) -> View:
     """Return the view by ``ViewPosition``, else by orientation, else by description.
 
-    PS3.3 C.8.11.5.1.2 (DX Positioning), C.7.6.1.1.1 (Patient Orientation).
+    PS3.3 C.8.11.5.1.1 (DX Positioning), C.7.6.1.1.1 (Patient Orientation).
     """
     position = text(header, "ViewPosition").upper()
     if position:

@@ -289,6 +289,6 @@ def _polarity(chain: _Chain, dataset: Dataset) -> None:
     inverted = photometric == "MONOCHROME1"
     if shape and (shape == "INVERSE") != inverted:
         # PS3.3 C.8.11.3.1.2 ties the two together; the photometric interpretation is Type 1.
-        chain.warnings.append(f"PresentationLUTShape {shape} contradicts {photometric}: ignored")
+        chain.warnings.append(f"PresentationLUTShape contradicts {photometric}: ignored")
     if inverted:
         chain.apply("inversion", photometric, 1.0 - chain.values)

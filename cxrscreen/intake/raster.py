@@ -34,7 +34,7 @@ def read_pixels(path: Path) -> PixelImage:
     Raises
     ------
     ImageRefusedError
-        ``TOO_LARGE``, ``DECODE_FAILED`` or ``UNSUPPORTED_ENCODING``.
+        ``TOO_LARGE`` or ``DECODE_FAILED``.
     """
     try:
         with warnings.catch_warnings():

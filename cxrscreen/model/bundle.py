@@ -77,7 +77,8 @@ def load_bundle(bundle: str | Path | None = None) -> ModelBundle:
     Parameters
     ----------
     bundle
-        A folder, or the name of a packaged bundle; the packaged default if ``None``.
+        The name of a packaged bundle, or a folder (as a ``Path``, or as ``./NAME`` where it
+        has the name of a packaged one); the packaged default if ``None``.
 
     Raises
     ------
@@ -94,7 +95,8 @@ def load_bundle(bundle: str | Path | None = None) -> ModelBundle:
             actual = sha256_of_file(folder / name)
         except OSError as error:
             message = f"{folder / name}: {error.strerror or 'cannot be read'}"
-            raise BundleError(message, hint=_DAMAGED_HINT) from error
+            hint = f"A bundle needs every file that {DOCUMENT} lists, readable to you."
+            raise BundleError(message, hint=hint) from error
         if actual != expected:
             message = f"{folder / name}: its content is not what {DOCUMENT} vouches for"
             raise BundleError(message, hint=_DAMAGED_HINT)
@@ -132,12 +134,13 @@ def sha256_of_file(path: Path) -> str:
 
 
 def _find(bundle: str | Path) -> Path:
+    packaged = packaged_bundles()
+    # First, so that a folder that happens to lie in the working directory replaces nothing.
+    if isinstance(bundle, str) and bundle in packaged:
+        return packaged[bundle]
     folder = Path(bundle)
     if folder.is_dir():
         return folder
-    packaged = packaged_bundles()
-    if str(bundle) in packaged:
-        return packaged[str(bundle)]
     message = f"{bundle}: no such bundle folder"
     names = ", ".join(packaged) or "none"
     raise BundleError(message, hint=f"Give a folder made by 'cxrscreen train', or one of: {names}.")
@@ -158,7 +161,7 @@ def _read_document(folder: Path) -> BundleDocument:
         message = f"{path}: {describe_validation_error(error)}"
         hint = "It is damaged, or made by another version of cxrscreen."
         raise BundleError(message, hint=hint) from error
-    except (ValueError, AttributeError, KeyError, RecursionError) as error:
+    except (ValueError, AttributeError, KeyError, TypeError, RecursionError) as error:
         message = f"{path}: is no bundle document"
         raise BundleError(message, hint=_DAMAGED_HINT) from error
     if document.to_bytes() != raw:

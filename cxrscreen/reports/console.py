@@ -86,7 +86,6 @@ def _flagged_table(rows: Sequence[ScreenRow]) -> Table:
     table = Table(title="Flagged for reading", title_justify="left", title_style="bold")
     table.add_column("image", overflow="fold")
     table.add_column("probability", justify="right")
-    table.add_column("decision")
     table.add_column("view")
     table.add_column("age", justify="right")
     table.add_column("!", justify="right", header_style="bold")
@@ -94,8 +93,10 @@ def _flagged_table(rows: Sequence[ScreenRow]) -> Table:
         age = row.record.age_years
         table.add_row(
             escape(_shown(row.record.source)),
-            f"{row.prediction.probability:.3f}" if row.prediction else "",
-            Text(row.decision.value, style=_STYLE[row.decision]),
+            Text(
+                f"{row.prediction.probability:.3f}" if row.prediction else "",
+                style=_STYLE[row.decision],
+            ),
             row.record.view.value.lower(),
             "?" if age is None else f"{age:.0f}",
             str(len(row.warnings) or ""),

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from cxrscreen.config import DataConfig
-from cxrscreen.errors import DatasetError
+from cxrscreen.errors import DatasetError, InputNotFoundError, NothingToScreenError
+from cxrscreen.intake.discover import discover
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,9 +118,8 @@ def fingerprint(images: Sequence[LabelledImage]) -> str:
 
 
 def _files(folder: Path) -> list[Path]:
-    return [
-        Path(place, name)
-        for place, _, names in os.walk(folder)
-        for name in names
-        if not name.startswith(".")
-    ]
+    try:
+        # The search of screening: what cannot be listed is found, and fails by its name.
+        return [file for file in discover([folder]) if not file.name.startswith(".")]
+    except (InputNotFoundError, NothingToScreenError):
+        return []

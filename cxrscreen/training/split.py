@@ -39,7 +39,8 @@ def split_by_patient(
     images
         In a stable order: the split depends on it and on ``seed`` alone.
     validation_fraction
-        Share of the images for validation, 0..0.5; met as closely as whole patients allow.
+        Share of the images for validation, 0..0.5: the images are dealt into
+        ``round(1 / validation_fraction)`` parts of whole patients, and the first is taken.
     seed
         Of the shuffle.
 

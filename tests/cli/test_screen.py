@@ -1,0 +1,253 @@
+from __future__ import annotations
+
+import csv
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from cxrscreen.cli.app import app
+from cxrscreen.model.bundle import DEFAULT_BUNDLE, packaged_bundles
+from cxrscreen.reports.table import COLUMNS
+
+ROOT = Path(__file__).parents[2]
+SAMPLE_DATA = ROOT / "sample_data"
+
+
+def run(*arguments: object):
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def rows_of(report: Path) -> list[dict[str, str]]:
+    with report.open(encoding="utf-8", newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+def refused_with_one_line(result, code: int, *said: str) -> None:
+    assert result.exit_code == code, result.output
+    assert result.stderr.startswith("cxrscreen: ")
+    assert result.stderr.count("\n") == 1, result.stderr
+    for text in said:
+        assert text in result.stderr
+    assert result.stdout == ""
+
+
+@pytest.fixture(scope="module")
+def sample_run(tmp_path_factory):
+    report = tmp_path_factory.mktemp("sample") / "report.csv"
+    return run("screen", SAMPLE_DATA, "--out", report), report
+
+
+def test_sample_data_is_treated_as_what_it_shows(sample_run):
+    _, report = sample_run
+    decisions = {Path(row["source"]).name: row["decision"] for row in rows_of(report)}
+    for name, decision in decisions.items():
+        expected = {"normal": "NEGATIVE", "pneumonia": "POSITIVE"}.get(name.split("-")[0])
+        assert decision == (expected or "NOT_SCREENED"), name
+
+
+def test_what_must_be_refused_is_refused_by_name(sample_run):
+    _, report = sample_run
+    codes = {Path(row["source"]).name: row["reject_code"] for row in rows_of(report)}
+    assert {name: code for name, code in codes.items() if code} == {
+        "hand.dcm": "WRONG_BODY_PART",
+        "lateral.dcm": "WRONG_VIEW",
+        "no-pixels.dcm": "NO_PIXEL_DATA",
+        "notes.txt": "NOT_AN_IMAGE",
+        "truncated.dcm": "DECODE_FAILED",
+    }
+
+
+def test_one_row_for_every_input_and_exit_code_3(sample_run):
+    result, report = sample_run
+    assert result.exit_code == 3
+    files = [path for path in SAMPLE_DATA.rglob("*") if path.is_file()]
+    rows = rows_of(report)
+    assert sorted(row["source"] for row in rows) == sorted(map(str, files))
+    assert list(rows[0]) == [column.name for column in COLUMNS]
+    for row in rows:
+        judged = row["status"] == "SCREENED"
+        assert judged == (row["decision"] != "NOT_SCREENED") == bool(row["probability"])
+        assert judged != bool(row["reject_code"]) == bool(row["reject_reason"])
+        assert row["bundle_sha256"]
+
+
+def test_the_console_shows_flagged_first_then_counts(sample_run):
+    result, report = sample_run
+    flagged, decisions, reasons = (
+        result.stdout.index(title)
+        for title in ("Flagged for reading", "Decisions", "Not screened, by reason")
+    )
+    assert flagged < decisions < reasons
+    probabilities = [
+        float(row["probability"]) for row in rows_of(report) if row["decision"] == "POSITIVE"
+    ]
+    top = f"{max(probabilities):.3f}"
+    assert top in result.stdout[:decisions]
+    assert "WRONG_VIEW" in result.stdout[reasons:]
+
+
+def test_the_report_holds_no_name_and_no_identifier(sample_run):
+    result, report = sample_run
+    for text in (report.read_text(encoding="utf-8"), result.output):
+        assert "Phantom^" not in text
+        assert "PHANTOM-" not in text
+
+
+def test_every_input_screened_is_exit_code_0(tmp_path):
+    result = run("screen", SAMPLE_DATA / "frontal", "--out", tmp_path / "r.csv")
+    assert result.exit_code == 0
+    assert "by reason" not in result.stdout
+
+
+def test_quiet_says_nothing(tmp_path):
+    result = run("screen", SAMPLE_DATA / "frontal", "--out", tmp_path / "r.csv", "--quiet")
+    assert (result.exit_code, result.output) == (0, "")
+    assert rows_of(tmp_path / "r.csv")
+
+
+def test_a_flagged_image_never_changes_the_exit_code(tmp_path):
+    picture = SAMPLE_DATA / "frontal" / "pneumonia-01.jpg"
+    assert run("screen", picture, "--out", tmp_path / "r.csv").exit_code == 0
+
+
+def test_batches_do_not_change_decisions(tmp_path):
+    reports = []
+    for size in (1, 3, 50):
+        report = tmp_path / f"{size}.csv"
+        run("screen", SAMPLE_DATA, "--out", report, "--batch-size", size)
+        reports.append(rows_of(report))
+    for rows in zip(*reports, strict=True):
+        assert len({(row["source"], row["decision"], row["reject_code"]) for row in rows}) == 1
+        scores = [float(row["probability"] or -1) for row in rows]
+        assert max(scores) - min(scores) < 1e-5
+
+
+def test_an_adult_is_judged_only_on_request(make_dicom, chest, tmp_path):
+    stored = np.rint(chest * 4095).astype(np.uint16)
+    adult = make_dicom(stored, WindowCenter=2048, WindowWidth=4096, PatientAge="044Y")
+    assert run("screen", adult, "--out", tmp_path / "a.csv").exit_code == 3
+    (row,) = rows_of(tmp_path / "a.csv")
+    assert row["reject_code"] == "OUTSIDE_AGE_RANGE"
+    assert "44.0" in row["reject_reason"]
+    result = run("screen", adult, "--out", tmp_path / "b.csv", "--allow-out-of-scope")
+    assert result.exit_code == 0
+    (row,) = rows_of(tmp_path / "b.csv")
+    assert row["status"] == "SCREENED"
+    assert "out of scope" in row["warnings"]
+
+
+def test_a_path_that_is_not_there(tmp_path):
+    result = run("screen", tmp_path / "nowhere", "--out", tmp_path / "r.csv")
+    refused_with_one_line(result, 2, "nowhere", "no such file")
+    assert not os.listdir(tmp_path)
+
+
+def test_an_empty_folder(tmp_path):
+    (tmp_path / "empty").mkdir()
+    result = run("screen", tmp_path / "empty", "--out", tmp_path / "r.csv")
+    refused_with_one_line(result, 4, "nothing to screen")
+    assert os.listdir(tmp_path) == ["empty"]
+
+
+def test_an_existing_report_is_kept(tmp_path):
+    report = tmp_path / "r.csv"
+    report.write_text("precious")
+    picture = SAMPLE_DATA / "frontal" / "normal-01.jpg"
+    refused_with_one_line(run("screen", picture, "--out", report), 2, "exists already", "--force")
+    assert report.read_text() == "precious"
+    assert run("screen", picture, "--out", report, "--force").exit_code == 0
+    assert len(rows_of(report)) == 1
+
+
+@pytest.mark.parametrize("out", ["/proc/r.csv", "no-such-folder/r.csv"])
+def test_an_unwritable_report(out, tmp_path):
+    out = out if out.startswith("/") else tmp_path / out
+    refused_with_one_line(run("screen", SAMPLE_DATA, "--out", out), 2, str(out))
+
+
+def test_a_folder_as_report(tmp_path):
+    refused_with_one_line(run("screen", SAMPLE_DATA, "--out", tmp_path, "--force"), 2, "folder")
+
+
+def test_a_damaged_bundle(tmp_path):
+    folder = Path(shutil.copytree(packaged_bundles()[DEFAULT_BUNDLE], tmp_path / "bundle"))
+    weights = folder / "weights.safetensors"
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= 1
+    weights.write_bytes(content)
+    report = tmp_path / "r.csv"
+    result = run("screen", SAMPLE_DATA, "--out", report, "--bundle", folder)
+    refused_with_one_line(result, 2, "weights.safetensors", "copy the bundle again")
+    assert not report.exists()
+
+
+def test_an_unknown_bundle_and_a_device_that_is_not_there(tmp_path):
+    report = tmp_path / "r.csv"
+    result = run("screen", SAMPLE_DATA, "--out", report, "--bundle", "nope")
+    refused_with_one_line(result, 2, "nope", DEFAULT_BUNDLE)
+    result = run("screen", SAMPLE_DATA, "--out", report, "--device", "mps")
+    refused_with_one_line(result, 2, "mps")
+
+
+def test_names_that_a_spreadsheet_or_a_terminal_would_run(tmp_path, monkeypatch):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    picture = SAMPLE_DATA / "frontal" / "pneumonia-01.jpg"
+    for name in ("=cmd()|x.jpg", "[red]x[bold].jpg", "bell\x07\x1b[2J.jpg", 'comma,quote".jpg'):
+        shutil.copy(picture, folder / name)
+    shutil.copy(picture, os.fsencode(folder) + b"/not-utf8-\xff.jpg")
+    monkeypatch.chdir(folder)
+    result = run("screen", ".", "=cmd()|x.jpg", "--out", tmp_path / "r.csv")
+    assert result.exit_code == 0, result.output
+    rows = rows_of(tmp_path / "r.csv")
+    assert len(rows) == 5
+    assert not any(row["source"].startswith("=") for row in rows)
+    assert "\x1b[2J" not in result.stdout
+    assert "[red]x[bold].jpg" in result.stdout
+
+
+def test_ctrl_c_leaves_nothing_half_written(tmp_path):
+    folder = tmp_path / "many"
+    folder.mkdir()
+    pixels = np.random.default_rng(0).integers(0, 255, (1500, 1500), dtype=np.uint8)
+    Image.fromarray(pixels).save(folder / "0.png")
+    for number in range(1, 400):
+        os.link(folder / "0.png", folder / f"{number}.png")
+    report = tmp_path / "r.csv"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "cxrscreen", "screen", str(folder), "--out", str(report)],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + 60
+    while not list(tmp_path.glob(".r.csv*")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    time.sleep(0.5)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert errors.startswith("cxrscreen: interrupted after ")
+    assert errors.count("\n") == 1
+    assert os.listdir(tmp_path) == ["many"]
+
+
+def test_a_reader_who_leaves_does_not_change_the_exit_code(tmp_path):
+    command = f"{sys.executable} -m cxrscreen screen {SAMPLE_DATA} --out {tmp_path / 'r.csv'}"
+    result = subprocess.run(
+        ["bash", "-c", f"{command} | true; echo ${{PIPESTATUS[0]}}"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert result.stdout.strip() == "3"
+    assert result.stderr == ""
+    assert len(rows_of(tmp_path / "r.csv")) == 14

@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import csv
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cxrscreen.records import Admission, ImageRecord, OperatingPoint, Prediction, ScreenRow
+from cxrscreen.reports.table import COLUMNS, RunFacts, write_csv
+from cxrscreen.vocabulary import Decision, RejectCode, SourceKind
+
+POINT = OperatingPoint("p", 0.25, None, "m", "pre", "torch-float32")
+FACTS = RunFacts("bundle", "0" * 64, POINT, "1.0")
+
+
+def written(path: Path, *rows: ScreenRow) -> list[dict[str, str]]:
+    write_csv(path, rows, FACTS)
+    with path.open(encoding="utf-8", newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+def judged(**fields: object) -> ScreenRow:
+    record = ImageRecord(**{"source": Path("a.png"), "kind": SourceKind.PNG, **fields})
+    prediction = Prediction(logit=-1.5, probability=0.182426)
+    return ScreenRow(record, Admission.accept(("w1", "w2")), prediction, Decision.NEGATIVE, 0.25)
+
+
+def test_a_judged_row(tmp_path):
+    (row,) = written(tmp_path / "r.csv", judged(age_years=3.0))
+    assert row["status"] == "SCREENED"
+    assert (row["decision"], row["probability"], row["raw_score"]) == (
+        "NEGATIVE",
+        "0.182426",
+        "-1.500000",
+    )
+    assert (row["threshold"], row["operating_point"]) == ("0.250000", "p")
+    assert row["warnings"] == "w1; w2"
+    assert row["age_years"] == "3.00"
+
+
+def test_a_refused_row_has_no_number_that_could_be_taken_for_an_answer(tmp_path):
+    record = ImageRecord(source=Path("a"), kind=SourceKind.OTHER)
+    refusal = Admission.refuse(RejectCode.BLANK, "flat")
+    row = ScreenRow(record, refusal, None, Decision.NOT_SCREENED, 0.0)
+    (cells,) = written(tmp_path / "r.csv", row)
+    assert cells["decision"] == cells["status"] == "NOT_SCREENED"
+    assert (cells["reject_code"], cells["reject_reason"]) == ("BLANK", "flat")
+    for name in ("probability", "raw_score", "threshold", "operating_point"):
+        assert cells[name] == ""
+
+
+@given(st.sampled_from("=+-@\t\r"), st.text(st.characters(codec="utf-8", exclude_characters="\0/")))
+def test_no_cell_starts_like_a_formula(tmp_path_factory, start, rest):
+    path = tmp_path_factory.mktemp("t") / "r.csv"
+    (row,) = written(path, judged(body_part=f"{start}X{rest}"))
+    assert not row["body_part"].startswith(("=", "+", "-", "@", "\t", "\r"))
+    assert row["raw_score"] == "-1.500000"
+
+
+def test_column_names_are_unique_and_explained():
+    assert len({column.name for column in COLUMNS}) == len(COLUMNS)
+    assert all(column.meaning.endswith(".") for column in COLUMNS)
+
+
+@pytest.mark.parametrize("name", [b"\xff\xfe.png", b'quote",\n.png'])
+def test_any_file_name_can_be_written(tmp_path, name):
+    (row,) = written(tmp_path / "r.csv", judged(source=Path(os.fsdecode(name))))
+    assert row["source"]

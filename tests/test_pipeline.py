@@ -1,0 +1,143 @@
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from cxrscreen import ScreenOptions, admission, load_bundle, screen, summarise
+from cxrscreen.evaluation.metrics import roc_auc
+from cxrscreen.model.predictor import Predictor
+from cxrscreen.pipeline import screen_inputs
+from cxrscreen.vocabulary import Decision, RejectCode
+
+
+@pytest.fixture
+def pictures(tmp_path, chest) -> Path:
+    """Ten inputs: every third one is no image."""
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for number in range(10):
+        if number % 3 == 0:
+            (folder / f"{number}.txt").write_text("text")
+        else:
+            pixels = np.rint(np.roll(chest, number) * 255).astype(np.uint8)
+            Image.fromarray(pixels).save(folder / f"{number}.png")
+    return folder
+
+
+def test_rows_keep_the_order_of_inputs(pictures, packaged):
+    for batch_size in (1, 2, 100):
+        rows = list(screen([pictures], packaged, ScreenOptions(batch_size=batch_size)))
+        assert [row.record.source.stem for row in rows] == [str(n) for n in range(10)]
+        assert summarise(rows).by_reject_code == {RejectCode.NOT_AN_IMAGE: 4}
+
+
+def test_one_radiograph_gives_one_probability_however_it_was_stored(make_dicom, chest, packaged):
+    stored = np.rint(chest * 4095).astype(np.uint16)
+    window = {"WindowCenter": 2048, "WindowWidth": 4096}
+    paths = [
+        make_dicom(stored, **window),
+        make_dicom(4095 - stored, photometric="MONOCHROME1", **window),
+        make_dicom(stored.astype(np.int32) - 2048, signed=True, WindowCenter=0, WindowWidth=4096),
+        make_dicom(stored, RescaleSlope=2, RescaleIntercept=5, WindowCenter=4101, WindowWidth=8192),
+        make_dicom(stored // 16, bits=8),
+        make_dicom(stored * 16, bits=16, WindowCenter=32768, WindowWidth=65536),
+    ]
+    png = paths[0].with_name("16.png")
+    Image.fromarray(stored * 16).save(png)
+    jpeg = paths[0].with_name("8.jpg")
+    Image.fromarray((stored // 16).astype(np.uint8)).save(jpeg, quality=97)
+    rows = list(screen_inputs([*paths, png, jpeg], packaged))
+    probabilities = [row.prediction.probability for row in rows]
+    assert max(probabilities[:-1]) - min(probabilities[:-1]) < 0.005
+    assert abs(probabilities[-1] - probabilities[0]) < 0.02
+
+
+def test_a_fault_in_the_code_costs_one_row_and_shows_no_header(
+    make_dicom, chest, packaged, monkeypatch, caplog
+):
+    stored = np.rint(chest * 4095).astype(np.uint16)
+    good, bad = make_dicom(stored, name="a.dcm"), make_dicom(stored, name="b.dcm")
+    real = admission.admit_pixels
+
+    def fail_once(image, admitted):
+        monkeypatch.setattr(admission, "admit_pixels", real)
+        message = "SECRET^NAME"
+        raise LookupError(message)
+
+    monkeypatch.setattr(admission, "admit_pixels", fail_once)
+    with caplog.at_level(logging.DEBUG):
+        first, second = screen_inputs([bad, good], packaged)
+    assert first.admission.code is RejectCode.INTERNAL_ERROR
+    assert first.decision is Decision.NOT_SCREENED
+    assert "SECRET" not in first.admission.reason + caplog.text
+    assert second.prediction is not None
+
+
+@pytest.mark.parametrize("broken", ["raises", "nan"])
+def test_a_fault_in_the_model_is_never_negative(pictures, packaged, monkeypatch, broken):
+    def logits(self, images):
+        if broken == "raises":
+            raise RuntimeError
+        return np.full(len(images), np.nan)
+
+    monkeypatch.setattr(Predictor, "logits", logits)
+    rows = list(screen([pictures], packaged))
+    assert len(rows) == 10
+    assert {row.decision for row in rows} == {Decision.NOT_SCREENED}
+
+
+def test_screening_moves_no_thread_settings_and_no_gradients(pictures, packaged):
+    list(screen([pictures], packaged))
+    assert torch.is_grad_enabled()
+    assert not any(p.grad is not None for p in packaged.network.parameters())
+
+
+def test_every_file_of_the_real_collection_gets_exactly_one_row(real_data, packaged):
+    folder = real_data / "dicom"
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    rows = list(screen([folder], packaged))
+    assert sorted(row.record.source for row in rows) == sorted(files)
+    codes = {row.record.source.name: row.admission.code for row in rows}
+    assert RejectCode.INTERNAL_ERROR not in codes.values()
+    assert codes["dx_thorax_dog_lateral.dcm"] is RejectCode.NOT_HUMAN
+    assert codes["CT_small.dcm"] is RejectCode.WRONG_MODALITY
+    assert codes["rsna_850819.dcm"] is RejectCode.OUTSIDE_AGE_RANGE
+    for name in ("RG2_UNC.dcm", "RG3_J2KR.dcm"):
+        assert codes[name] is RejectCode.WRONG_BODY_PART
+    assert {row.decision for row in rows} == {Decision.NOT_SCREENED}
+
+
+def test_adult_chests_can_be_judged_on_request(real_data, packaged):
+    options = ScreenOptions(allow_out_of_scope=True)
+    rows = list(screen([real_data / "dicom" / "chest"], packaged, options))
+    assert all(row.prediction is not None for row in rows)
+    assert all(any("out of scope" in text for text in row.warnings) for row in rows)
+
+
+def test_the_original_pediatric_images(real_data):
+    """All hundred are screened, AUC at least 0.97: a check of the chain, not of the model."""
+    rows = list(screen([real_data / "data" / "pediatric_cxr_originals"], load_bundle()))
+    assert len(rows) == 100
+    assert all(row.prediction for row in rows)
+    labels = [int("PNEUMONIA" in row.record.source.parts) for row in rows]
+    assert roc_auc(labels, [row.prediction.logit for row in rows]) >= 0.97
+
+
+def test_the_packaged_models_own_validation_part(packaged):
+    assert packaged.document.metrics.auc >= 0.98
+
+
+def test_photographs_in_colour_are_refused(real_data, packaged):
+    rows = list(screen([real_data / "data" / "not_cxr" / "photo"], packaged))
+    refused = [row for row in rows if row.admission.code is RejectCode.COLOUR]
+    assert len(refused) >= 0.9 * len(rows)
+
+
+def test_64_pixel_images_are_refused(real_data, packaged):
+    folder = real_data / "data" / "not_cxr" / "hand_64px"
+    assert {row.admission.code for row in screen([folder], packaged)} == {RejectCode.TOO_SMALL}
