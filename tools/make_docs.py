@@ -1,0 +1,202 @@
+"""Write the pages of ``docs/`` that follow from the code.
+
+Run it as ``python tools/make_docs.py``; with ``--check`` it writes nothing and ends with 1 if
+a page is stale. The settings in ``docs/training.md`` are written by hand: their values and
+defaults are compared with the schema, both times.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from cxrscreen.config import TrainingConfig
+from cxrscreen.reports.table import COLUMNS
+from cxrscreen.vocabulary import REJECT_MEANING, Decision
+
+ROOT: Final = Path(__file__).resolve().parents[1]
+DOCS: Final = ROOT / "docs"
+SETTINGS_PAGE: Final = DOCS / "training.md"
+
+_NOTICE: Final = "<!-- Written by tools/make_docs.py: change the code, then run it again. -->"
+_LIMITS: Final = (
+    ("minimum", "≥"),
+    ("exclusiveMinimum", ">"),
+    ("maximum", "≤"),
+    ("exclusiveMaximum", "<"),
+)
+_TYPES: Final = {"integer": "integer", "number": "number", "string": "text"}
+
+_COMMANDS_INTRO: Final = """\
+Every command, as its `--help` shows it. [Screening an export](screening.md) and
+[Training](training.md) explain how they are used."""
+
+_COLUMNS_INTRO: Final = """\
+The report is a CSV file (RFC 4180, UTF-8, one header line) with one row for each input, in the
+order in which the inputs were found. Rows out equal inputs in: what could not be read or may
+not be judged has its row too.
+
+A cell that a spreadsheet would run as a formula is preceded by an apostrophe. Bytes of a file
+name that are no text are written as `\\xNN`."""
+
+_DECISION_MEANING: Final = {
+    Decision.POSITIVE: "Judged; the probability is at or above the threshold.",
+    Decision.NEGATIVE: "Judged; the probability is below the threshold. It does not exclude "
+    "pneumonia.",
+    Decision.INDETERMINATE: "Not given by this version: its operating points have one threshold.",
+    Decision.NOT_SCREENED: "Not judged. It says nothing about the patient: look at the image.",
+}
+
+
+def commands_page() -> str:
+    """Return the command reference, rendered by typer from the command line itself."""
+    # A process of its own: the terminal of whoever runs this must not shape the page.
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in ("FORCE_COLOR", "PY_COLORS", "CLICOLOR_FORCE")
+        and not name.startswith(("TYPER_", "_TYPER_"))
+    }
+    environment |= {"COLUMNS": "100", "TERM": "dumb", "NO_COLOR": "1", "PYTHONIOENCODING": "utf-8"}
+    command = ("typer", "cxrscreen.cli.app", "utils", "docs", "--name", "cxrscreen")
+    rendered = subprocess.run(  # noqa: S603 - fixed arguments
+        [sys.executable, "-m", *command],
+        capture_output=True,
+        check=True,
+        cwd=ROOT,
+        env=environment,
+        encoding="utf-8",
+    ).stdout
+    body = rendered.split("\n", 1)[1].strip()
+    return f"# Command reference\n\n{_NOTICE}\n\n{_COMMANDS_INTRO}\n\n{_with_summaries(body)}\n"
+
+
+def _with_summaries(body: str) -> str:
+    """Link the list of commands to their sections, with their first sentences in full."""
+    sections = dict(re.findall(r"^## `cxrscreen ([\w-]+)`\n\n(.+)$", body, flags=re.MULTILINE))
+
+    def entry(match: re.Match[str]) -> str:
+        name = match[1]
+        return f"* [`{name}`](#cxrscreen-{name}): {sections[name]}"
+
+    overview, *details = re.split(r"(?m)^(?=## )", body)
+    head, listed, entries = overview.partition("**Commands**:\n")
+    entries = re.sub(r"^\* `([\w-]+)`: .*$", entry, entries, flags=re.MULTILINE)
+    return "".join([head, listed, entries, *details])
+
+
+def columns_page() -> str:
+    """Return the reference of the report: columns, decisions, reject codes."""
+    columns = [(f"`{column.name}`", column.meaning) for column in COLUMNS]
+    decisions = [(f"`{decision}`", _DECISION_MEANING[decision]) for decision in Decision]
+    codes = [(f"`{code}`", meaning) for code, meaning in REJECT_MEANING.items()]
+    return "\n\n".join(
+        [
+            "# Report columns",
+            _NOTICE,
+            _COLUMNS_INTRO,
+            "## Columns",
+            _table(("column", "meaning"), columns),
+            "## Decisions",
+            _table(("decision", "meaning"), decisions),
+            "## Reject codes",
+            "The names are stable: scripts may rely on them.",
+            _table(("code", "meaning"), codes) + "\n",
+        ]
+    )
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def settings() -> Iterator[tuple[str, str]]:
+    """Yield section and beginning of the table row of every training setting.
+
+    The section of a key on the top level is empty.
+    """
+    schema = TrainingConfig.model_json_schema()
+    for key, value in schema["properties"].items():
+        if "$ref" not in value and "allOf" not in value:
+            yield "", _row(key, value)
+            continue
+        definition = schema["$defs"][value["$ref"].rsplit("/", 1)[1]]
+        for inner, inner_value in definition["properties"].items():
+            yield key, _row(inner, inner_value)
+
+
+def missing_settings(page: str) -> list[str]:
+    """Return the settings that the page lacks or describes with other values."""
+    parts = re.split(r"^### `?([\w]+)`?$", page, flags=re.MULTILINE)
+    by_section = dict(zip(["", *parts[1::2]], parts[::2], strict=True))
+    return [
+        f"{section or 'top level'}: {row}"
+        for section, row in settings()
+        if f"\n{row}" not in by_section.get(section, "")
+    ]
+
+
+def _row(key: str, schema: dict[str, Any]) -> str:
+    default = f"`{json.dumps(schema['default'])}`" if "default" in schema else "required"
+    return f"| `{key}` | {_values(schema)} | {default} |"
+
+
+def _values(schema: dict[str, Any]) -> str:
+    """Return the values that a JSON schema allows, in words."""
+    if "const" in schema:
+        return f"`{schema['const']}`"
+    if "enum" in schema:
+        return " or ".join(f"`{value}`" for value in schema["enum"])
+    kind = schema["type"]
+    if kind == "boolean":
+        return "`true` or `false`"
+    if kind == "array":
+        if "prefixItems" in schema:
+            return "[" + ", ".join(_values(item) for item in schema["prefixItems"]) + "]"
+        count = " to ".join(str(schema[k]) for k in ("minItems", "maxItems") if k in schema)
+        least = "" if "maxItems" in schema else " or more"
+        return f"list of {count}{least}, each {_values(schema['items'])}"
+    limits = " and ".join(f"{sign} {schema[name]:g}" for name, sign in _LIMITS if name in schema)
+    pattern = f"matching `{schema['pattern']}`" if "pattern" in schema else ""
+    return " ".join(part for part in (_TYPES[kind], limits, pattern) if part)
+
+
+PAGES: Final[dict[str, Callable[[], str]]] = {
+    "commands.md": commands_page,
+    "report-columns.md": columns_page,
+}
+
+
+def main() -> int:
+    """Write the pages, or say which are stale."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--check", action="store_true", help="write nothing; 1 if stale")
+    check = parser.parse_args().check
+    problems = []
+    for name, render in PAGES.items():
+        page, path = render(), DOCS / name
+        if path.exists() and path.read_text(encoding="utf-8") == page:
+            continue
+        if check:
+            problems.append(f"docs/{name} is stale: run python tools/make_docs.py")
+        else:
+            path.write_text(page, encoding="utf-8", newline="\n")
+    problems += [
+        f"docs/training.md lacks a row that begins, under {row}"
+        for row in missing_settings(SETTINGS_PAGE.read_text(encoding="utf-8"))
+    ]
+    if problems:
+        sys.stderr.write("\n".join(problems) + "\n")
+    return 1 if problems else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
