@@ -22,8 +22,10 @@ class _Strict(BaseModel):
 
 
 class DataConfig(_Strict):
-    """How a labelled folder is read and split."""
+    """What a labelled folder holds, and how it is read and split."""
 
+    description: str = ""
+    """Name, source and licence of the images, for the model card."""
     negative_folder: str = "NORMAL"
     positive_folder: str = "PNEUMONIA"
     patient_pattern: str
@@ -109,6 +111,8 @@ class IntendedUseConfig(_Strict):
     """Whom the model is for; enforced at admission."""
 
     population: str
+    limitations: tuple[str, ...] = ()
+    """What is known to go wrong, a sentence each, for the model card."""
     age_range_years: tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(le=130)]]
     modalities: Annotated[tuple[str, ...], Field(min_length=1)] = ("CR", "DX")
 

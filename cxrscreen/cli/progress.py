@@ -32,30 +32,25 @@ class RateColumn(ProgressColumn):
 
 def screening_progress(*, quiet: bool) -> Progress:
     """Return the bar of a screening run: count, rate, time left."""
-    console = Console(stderr=True)
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        RateColumn(),
-        TimeRemainingColumn(),
-        console=console,
-        disable=quiet or not console.is_terminal,
-    )
+    return _progress(TimeRemainingColumn(), quiet=quiet)
 
 
 def training_progress(*, quiet: bool) -> Progress:
-    """Return the bar of a training run: epoch, steps, loss, time."""
+    """Return the bar of a training run: steps, rate, time spent and left, a note."""
+    note = TextColumn("{task.fields[note]}")
+    return _progress(TimeElapsedColumn(), TimeRemainingColumn(), note, quiet=quiet)
+
+
+def _progress(*columns: ProgressColumn, quiet: bool) -> Progress:
     console = Console(stderr=True)
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
         RateColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}"),
+        *columns,
         console=console,
+        # Without a terminal a bar is noise in somebody's log.
         disable=quiet or not console.is_terminal,
     )
 

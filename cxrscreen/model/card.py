@@ -8,37 +8,47 @@ from cxrscreen.model.document import BundleDocument, PartDocument
 def model_card(document: BundleDocument) -> str:
     """Return the card as Markdown; every number in it stands in ``document`` too."""
     training, metrics = document.training, document.metrics
-    use = document.intended_use
+    use, point = document.intended_use, document.operating_points[0]
     youngest, oldest = use.age_range_years
-    point = document.operating_points[0]
     negative, positive = training.class_weights
-    rows = "\n".join(
+    positives = metrics.true_positives + metrics.false_negatives
+    negatives = metrics.true_negatives + metrics.false_positives
+    parts = "\n".join(
         _part_row(name, part)
         for name, part in (("training", training.training), ("validation", training.validation))
     )
+    limitations = "".join(f"- {text}\n" for text in use.limitations)
     versions = ", ".join(f"{name} {number}" for name, number in training.versions.items())
     return f"""\
 # {document.name}
 
 ## Intended use
 
-{use.population} Ages {youngest} to {oldest} in completed years; DICOM modalities
-{", ".join(use.modalities)}. For research and for ordering a worklist under the eyes of a
-radiologist. **Not a diagnosis, and not cleared by any regulator.** Outside these ages the
-image is `NOT_SCREENED` unless the user asks otherwise; where the age is not known the row
-carries a warning.
+{use.population} For research and for ordering a worklist under the eyes of a radiologist.
+**Not a diagnosis, and not cleared by any regulator.**
+
+Ages outside {youngest} to {oldest} (completed years) and DICOM modalities other than
+{" and ".join(use.modalities)} are `NOT_SCREENED`. Where the age is not known, the row carries a
+warning.
+
+## Limitations
+
+{limitations}- The figures below come from images of the same source as the training images, and the
+  epoch was chosen on them. They are too good for any other hospital.
 
 ## Training data
 
+{training.config["data"]["description"] or "Not described."}
+
 | part | images | pneumonia | patients |
 | --- | --- | --- | --- |
-{rows}
+{parts}
 
-No patient is in both parts. Class weights in the loss: {negative:.2f} for normal,
-{positive:.2f} for pneumonia. {training.epochs_run} epochs; the weights of epoch
-{training.best_epoch} were kept for their validation AUC. Seed
-{training.config["train"]["seed"]}. The whole configuration and the fingerprints of the parts
-stand in `bundle.json`, the course of training in `history.csv` and `training_curves.png`.
+No patient is in both parts. Class weights in the loss: {negative:.2f} for normal, {positive:.2f}
+for pneumonia. {training.epochs_run} epochs with seed {training.config["train"]["seed"]}; the
+weights of epoch {training.best_epoch} were kept for their validation AUC. The whole configuration
+and the fingerprints of the parts stand in `bundle.json`, the course of training in `history.csv`
+and `training_curves.png`.
 
 ## Performance on the validation part
 
@@ -47,16 +57,14 @@ stand in `bundle.json`, the course of training in `history.csv` and `training_cu
 | ROC AUC | {metrics.auc:.4f} |
 | recall (sensitivity) at {point.threshold:g} | {metrics.recall:.4f} |
 | specificity at {point.threshold:g} | {metrics.specificity:.4f} |
-| true positives, false negatives | {metrics.true_positives}, {metrics.false_negatives} |
-| true negatives, false positives | {metrics.true_negatives}, {metrics.false_positives} |
 
-The epoch was chosen on these same images, so the figures are somewhat too good, and they say
-nothing about another hospital: expect a lower specificity there.
+At {point.threshold:g} it misses {metrics.false_negatives} of {positives} images with pneumonia and
+flags {metrics.false_positives} of {negatives} without.
 
 ## Operating point
 
-`{point.name}`: positive from a probability of {point.threshold:g}. It was set, not calibrated:
-no recall is guaranteed.
+`{point.name}`: positive from a probability of {point.threshold:g}. It was set, not calibrated: no
+recall is guaranteed.
 
 ## Made with
 

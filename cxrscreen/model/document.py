@@ -102,7 +102,7 @@ class BundleDocument(_Strict):
 
     def intended_use_record(self) -> IntendedUse:
         """Return the record that admission takes."""
-        return IntendedUse(**self.intended_use.model_dump())
+        return IntendedUse(**self.intended_use.model_dump(exclude={"limitations"}))
 
     def sha256(self) -> str:
         """Return the hash of the content, and through ``files`` of the whole bundle."""

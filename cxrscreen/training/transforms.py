@@ -7,10 +7,11 @@ the result is what :func:`cxrscreen.preprocess.to_tensor` gives in screening.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from monai.config.type_definitions import KeysCollection
 from monai.transforms.transform import MapTransform
 
@@ -47,31 +48,30 @@ class LoadRadiographd(MapTransform):
         return sample
 
 
-class ResizeRadiographd(MapTransform):
+class _PreprocessStep(MapTransform):
+    """One function of ``preprocess.py`` with the specification of the bundle."""
+
+    function: Callable[[Any, PreprocessSpec], torch.Tensor]
+
+    def __init__(self, keys: KeysCollection, spec: PreprocessSpec) -> None:
+        super().__init__(keys)
+        self.spec = spec
+
+    def __call__(self, data: Sample) -> dict[Hashable, Any]:
+        """Replace each key's value by what the function makes of it."""
+        sample = dict(data)
+        for key in self.key_iterator(sample):
+            sample[key] = self.function(sample[key], self.spec)
+        return sample
+
+
+class ResizeRadiographd(_PreprocessStep):
     """Resample pixels to the network's square: ``[H, W]`` to ``[1, S, S]``."""
 
-    def __init__(self, keys: KeysCollection, spec: PreprocessSpec) -> None:
-        super().__init__(keys)
-        self.spec = spec
-
-    def __call__(self, data: Sample) -> dict[Hashable, Any]:
-        """Apply :func:`cxrscreen.preprocess.resize`."""
-        sample = dict(data)
-        for key in self.key_iterator(sample):
-            sample[key] = preprocess.resize(sample[key], self.spec)
-        return sample
+    function = staticmethod(preprocess.resize)
 
 
-class NormaliseRadiographd(MapTransform):
+class NormaliseRadiographd(_PreprocessStep):
     """Normalise and copy to the network's channels: ``[1, S, S]`` to ``[C, S, S]``."""
 
-    def __init__(self, keys: KeysCollection, spec: PreprocessSpec) -> None:
-        super().__init__(keys)
-        self.spec = spec
-
-    def __call__(self, data: Sample) -> dict[Hashable, Any]:
-        """Apply :func:`cxrscreen.preprocess.normalise`."""
-        sample = dict(data)
-        for key in self.key_iterator(sample):
-            sample[key] = preprocess.normalise(sample[key], self.spec)
-        return sample
+    function = staticmethod(preprocess.normalise)
