@@ -161,7 +161,7 @@ def _values(schema: dict[str, Any]) -> str:
     if kind == "array":
         if "prefixItems" in schema:
             return "[" + ", ".join(_values(item) for item in schema["prefixItems"]) + "]"
-        count = " to ".join(str(schema[k]) for k in ("minItems", "maxItems") if k in schema)
+        count = " to ".join(str(schema[k]) for k in ("minItems", "maxItems") if k in schema) or "0"
         least = "" if "maxItems" in schema else " or more"
         return f"list of {count}{least}, each {_values(schema['items'])}"
     limits = " and ".join(f"{sign} {schema[name]:g}" for name, sign in _LIMITS if name in schema)

@@ -16,9 +16,10 @@ import sys
 import time
 from pathlib import Path
 
-import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from rich.console import Console
 
 from cxrscreen import load_bundle, screen
@@ -32,7 +33,8 @@ from cxrscreen.vocabulary import Decision
 ROOT = Path(__file__).resolve().parents[1]
 COLOURS = {Decision.POSITIVE: "#c62828", Decision.NEGATIVE: "#2e7d32"}
 REFUSED_COLOUR = "#6a1b9a"
-COLUMNS = 5
+# Width and height of a tile: the shape of the frontal images.
+TILE = (736, 592)
 
 
 def main() -> None:
@@ -67,48 +69,67 @@ def main() -> None:
 
 
 def draw_sheet(rows: list[ScreenRow], path: Path) -> None:
-    """Draw every input as a tile with its name and decision.
+    """Draw every input as a tile with its name and decision, a line for each group.
 
     Parameters
     ----------
     rows
-        The rows of a run.
+        The rows of a run; what comes before the first hyphen of a name is its group.
     path
         The PNG to write.
     """
-    lines = -(-len(rows) // COLUMNS)
-    figure = Figure(figsize=(2.6 * COLUMNS, 2.65 * lines), layout="constrained")
+    groups = [
+        [row for row in rows if row.record.source.name.startswith("normal-")],
+        [row for row in rows if row.record.source.name.startswith("pneumonia-")],
+        [row for row in rows if row.record.source.parent.name == "refused"],
+    ]
+    columns = max(map(len, groups))
+    figure = Figure(figsize=(2.6 * columns, 2.5 * len(groups)), layout="constrained")
     FigureCanvasAgg(figure)
-    for axes in figure.subplots(lines, COLUMNS, squeeze=False).flat:
+    grid = figure.subplots(len(groups), columns, squeeze=False)
+    for axes in grid.flat:
         axes.set_axis_off()
-    for axes, row in zip(figure.axes, rows, strict=False):
-        source = row.record.source
-        try:
-            pixels = open_image(source).read_pixels().pixels
-        except ImageRefusedError:
-            pixels = np.zeros((592, 736), dtype=np.float32)
-        axes.imshow(pixels, cmap="gray", vmin=0, vmax=1, aspect="equal")
-        axes.set_title(f"{source.parent.name}/{source.name}", fontsize=9)
-        if row.prediction is not None:
-            verdict = f"{row.decision}  {row.prediction.probability:.2f}"
-        else:
-            verdict = f"NOT SCREENED\n{row.admission.code}"
-        axes.text(
-            *(0.5, 0.04),
-            verdict,
-            transform=axes.transAxes,
-            ha="center",
-            va="bottom",
-            color="white",
-            fontsize=9,
-            fontweight="bold",
-            bbox={
-                "facecolor": COLOURS.get(row.decision, REFUSED_COLOUR),
-                "edgecolor": "none",
-                "boxstyle": "round,pad=0.3",
-            },
-        )
+    for line, group in zip(grid, groups, strict=True):
+        for axes, row in zip(line, group, strict=False):
+            _draw_tile(axes, row)
     figure.savefig(path, dpi=80)
+
+
+def _draw_tile(axes: Axes, row: ScreenRow) -> None:
+    source = row.record.source
+    width, height = TILE
+    axes.set(xlim=(0, width), ylim=(height, 0), aspect="equal")
+    axes.set_title(f"{source.parent.name}/{source.name}", fontsize=9)
+    try:
+        pixels = open_image(source).read_pixels().pixels
+    except ImageRefusedError:
+        axes.add_patch(Rectangle((0, 0), width, height, facecolor="#eceff1", zorder=0))
+    else:
+        rows, columns = pixels.shape
+        scale = min(width / columns, height / rows)
+        left, top = (width - columns * scale) / 2, (height - rows * scale) / 2
+        extent = (left, width - left, height - top, top)
+        axes.add_patch(Rectangle((0, 0), width, height, facecolor="black", zorder=0))
+        axes.imshow(pixels, cmap="gray", vmin=0, vmax=1, extent=extent, zorder=1)
+        axes.set(xlim=(0, width), ylim=(height, 0))
+    if row.prediction is not None:
+        verdict = f"{row.decision}  {row.prediction.probability:.3f}"
+    else:
+        verdict = f"NOT SCREENED\n{row.admission.code}"
+    axes.text(
+        *(width / 2, height * 0.95),
+        verdict,
+        ha="center",
+        va="bottom",
+        color="white",
+        fontsize=9,
+        fontweight="bold",
+        bbox={
+            "facecolor": COLOURS.get(row.decision, REFUSED_COLOUR),
+            "edgecolor": "none",
+            "boxstyle": "round,pad=0.3",
+        },
+    )
 
 
 if __name__ == "__main__":
