@@ -15,23 +15,35 @@ from pathlib import Path
 
 from cxrscreen.errors import OutputError
 
+#: The file by which a folder is recognised as a model bundle.
+BUNDLE_MARKER = "bundle.json"
 _FORCE_HINT = "Give another name, or --force to replace it."
 
 
-def check_writable(path: Path, *, force: bool) -> None:
+def check_writable(path: Path, *, force: bool, marker: str | None = None) -> None:
     """Refuse an output that exists or whose folder cannot be written, before any work.
+
+    Parameters
+    ----------
+    path
+        The final name.
+    force
+        Whether what stands there may be replaced.
+    marker
+        For an output that is a folder: the file by which an earlier one is recognised. A
+        folder without it is somebody's data and is never replaced.
 
     Raises
     ------
     OutputError
-        ``path`` exists and ``force`` is not set, its folder is missing or not writable.
+        ``path`` exists and may not be replaced, or its folder is missing or not writable.
     """
-    if path.is_dir() and (path.name in ("", ".", "..") or not force):
-        message = f"{path}: is an existing folder"
-        raise OutputError(message, hint=_FORCE_HINT)
     if os.path.lexists(path) and not force:
         message = f"{path}: exists already"
         raise OutputError(message, hint=_FORCE_HINT)
+    if path.is_dir() and (marker is None or not (path / marker).is_file()):
+        message = f"{path}: is a folder of something else and is not replaced"
+        raise OutputError(message, hint="Give a name that does not exist.")
     folder = path.parent
     if not folder.is_dir():
         message = f"{path}: the folder {folder} does not exist"
@@ -54,9 +66,6 @@ def new_file(path: Path, *, force: bool = False) -> Iterator[Path]:
         As :func:`check_writable`, or the disk refuses the content.
     """
     check_writable(path, force=force)
-    if path.is_dir():
-        message = f"{path}: is a folder, not a file"
-        raise OutputError(message, hint="Give the name of a file.")
     temporary = Path(tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)[1])
     try:
         yield temporary
@@ -70,7 +79,7 @@ def new_file(path: Path, *, force: bool = False) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def new_folder(path: Path, *, force: bool = False) -> Iterator[Path]:
+def new_folder(path: Path, *, marker: str, force: bool = False) -> Iterator[Path]:
     """Give a temporary folder beside ``path`` to fill with files; rename it on success.
 
     Raises
@@ -78,7 +87,7 @@ def new_folder(path: Path, *, force: bool = False) -> Iterator[Path]:
     OutputError
         As :func:`check_writable`, or the disk refuses the content.
     """
-    check_writable(path, force=force)
+    check_writable(path, force=force, marker=marker)
     temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent))
     try:
         yield temporary

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import os
 import stat
+from functools import partial
+from pathlib import Path
 
 import pytest
 
@@ -21,7 +23,7 @@ def test_a_file_appears_whole_with_ordinary_permissions(tmp_path):
 
 
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
-@pytest.mark.parametrize("make", [new_file, new_folder])
+@pytest.mark.parametrize("make", [new_file, partial(new_folder, marker="old")])
 def test_nothing_is_left_of_what_failed(tmp_path, make, error):
     def fail():
         with make(tmp_path / "a"):
@@ -47,13 +49,13 @@ def test_a_failed_replacement_keeps_the_old_folder(tmp_path):
     (tmp_path / "b" / "old").write_text("")
 
     def fail():
-        with new_folder(tmp_path / "b", force=True):
+        with new_folder(tmp_path / "b", marker="old", force=True):
             raise RuntimeError
 
     with pytest.raises(RuntimeError):
         fail()
     assert os.listdir(tmp_path / "b") == ["old"]
-    with new_folder(tmp_path / "b", force=True) as temporary:
+    with new_folder(tmp_path / "b", marker="old", force=True) as temporary:
         (temporary / "new").write_text("")
     assert os.listdir(tmp_path / "b") == ["new"]
     assert os.listdir(tmp_path) == ["b"]
@@ -69,4 +71,14 @@ def test_a_missing_folder_and_a_folder_as_file_are_named(tmp_path):
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev")  # noqa: PTH110
 def test_a_place_that_refuses_files_is_one_error():
     with pytest.raises(OutputError, match="cannot be written"):
-        check_writable(__import__("pathlib").Path("/proc/report.csv"), force=False)
+        check_writable(Path("/proc/report.csv"), force=False)
+
+
+def test_force_never_replaces_a_folder_of_something_else(tmp_path):
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "chapter").write_text("precious")
+    with pytest.raises(OutputError, match="something else"):
+        check_writable(tmp_path / "thesis", force=True, marker="bundle.json")
+    with pytest.raises(OutputError, match="something else"):
+        check_writable(tmp_path / "thesis", force=True)
+    assert (tmp_path / "thesis" / "chapter").read_text() == "precious"

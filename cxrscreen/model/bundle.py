@@ -17,11 +17,12 @@ from cxrscreen.config import describe_validation_error
 from cxrscreen.errors import BundleError
 from cxrscreen.model.document import BundleDocument, model_fingerprint
 from cxrscreen.model.network import build_network
+from cxrscreen.output import BUNDLE_MARKER
 from cxrscreen.preprocess import PreprocessSpec
 from cxrscreen.records import IntendedUse, OperatingPoint
 
 DEFAULT_BUNDLE = "cnn-pediatric"
-DOCUMENT = "bundle.json"
+DOCUMENT = BUNDLE_MARKER
 WEIGHTS = "weights.safetensors"
 CARD = "MODEL_CARD.md"
 _CHUNK_BYTES = 1 << 20

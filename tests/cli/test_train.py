@@ -70,7 +70,8 @@ def test_missing_paths(tmp_path, data):
 
 def test_an_existing_bundle_is_kept(tmp_path, data):
     (tmp_path / "bundle").mkdir()
-    refused(tmp_path, "existing folder", "--force")
+    refused(tmp_path, "exists already", "--force")
+    refused(tmp_path, "something else", flags=("--force",))
 
 
 @pytest.mark.parametrize("out", ["/proc/bundle"])
