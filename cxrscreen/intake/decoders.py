@@ -12,7 +12,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from io import BytesIO
 from typing import Final
@@ -41,6 +43,9 @@ _SYNTAXES: Final = (
 )
 DECODER_DEPENDENCIES: Final = dict.fromkeys(_SYNTAXES, ("numpy", "SimpleITK>=2.4"))
 _BITS_PER_BYTE = 8
+_STDERR = threading.Lock()
+_STDERR_DESCRIPTOR = 2
+_COMPLAINTS: Final = (b"corrupt jpeg", b"premature end", b"invalid jpeg", b"unsupported marker")
 
 
 def is_available(syntax: str) -> bool:
@@ -79,7 +84,8 @@ def decode_frame(source: bytes, runner: DecodeRunner) -> bytes:
         reader = sitk.ImageFileReader()
         reader.SetImageIO("GDCMImageIO")
         reader.SetFileName(name)
-        image = reader.Execute()
+        with _refuse_what_the_codec_complains_of():
+            image = reader.Execute()
         # The copy is taken while the image lives: a view of a temporary dangles.
         values = sitk.GetArrayFromImage(image)
     if values.size != runner.rows * runner.columns:
@@ -87,6 +93,30 @@ def decode_frame(source: bytes, runner: DecodeRunner) -> bytes:
         raise ValueError(message)
     unsigned = np.dtype(f"<u{runner.bits_allocated // _BITS_PER_BYTE}")
     return bytes(values.astype(unsigned).tobytes())
+
+
+@contextlib.contextmanager
+def _refuse_what_the_codec_complains_of() -> Iterator[None]:
+    """Turn libjpeg's complaints into an error.
+
+    It fills in damaged blocks, says so on the process's stderr, and reports success. A lung
+    that was made up must not be judged: what is said there is read, and ends the decoding.
+    One decoding at a time, because a process has one stderr.
+    """
+    with _STDERR, tempfile.TemporaryFile() as said:
+        sys.stderr.flush()
+        saved = os.dup(_STDERR_DESCRIPTOR)
+        os.dup2(said.fileno(), _STDERR_DESCRIPTOR)
+        try:
+            yield
+        finally:
+            os.dup2(saved, _STDERR_DESCRIPTOR)
+            os.close(saved)
+        said.seek(0)
+        heard = said.read().lower()
+        if any(complaint in heard for complaint in _COMPLAINTS):
+            message = "the codec found the frame damaged"
+            raise ValueError(message)
 
 
 def _wrap(frame: bytes, runner: DecodeRunner) -> bytes:

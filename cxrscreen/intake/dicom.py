@@ -102,10 +102,11 @@ def read_header(path: Path) -> FileDataset:
             header = pydicom.dcmread(stream, stop_before_pixels=True, force=True)
             # pydicom parses elements when they are first used: do it where errors are caught.
             header.decode()
-    except OSError as error:
-        reason = f"cannot be read: {error.strerror or type(error).__name__}"
-        raise ImageRefusedError(RejectCode.UNREADABLE_FILE, reason) from error
     except Exception as error:
+        # pydicom raises OSError for bad content too; only the system's own has a number.
+        if isinstance(error, OSError) and error.errno is not None:
+            reason = f"cannot be read: {error.strerror}"
+            raise ImageRefusedError(RejectCode.UNREADABLE_FILE, reason) from error
         reason = f"the header does not parse ({type(error).__name__})"
         raise ImageRefusedError(RejectCode.MALFORMED_DICOM, reason) from error
     return header

@@ -206,6 +206,16 @@ def test_a_compressed_frame_without_its_end_is_refused_not_filled_with_grey(
     assert refusal(path).code is RejectCode.DECODE_FAILED
 
 
+def test_a_damaged_frame_that_the_codec_mends_in_silence_is_refused(make_dicom, chest, capfd):
+    grey = Image.fromarray((chest * 255).astype(np.uint8))
+    jpeg = bytearray(encoded(grey, "JPEG", quality=95))
+    start = jpeg.index(b"\xff\xda") + 400
+    del jpeg[start : start + 2000]
+    path = make_dicom(np.asarray(grey), bits=8, syntax=uid.JPEGBaseline8Bit, frame=bytes(jpeg))
+    assert refusal(path).code is RejectCode.DECODE_FAILED
+    assert capfd.readouterr().err == ""
+
+
 def test_a_file_cut_inside_its_compressed_frame_is_refused(make_dicom, chest):
     grey = Image.fromarray((chest * 255).astype(np.uint8))
     frame = encoded(grey, "JPEG", quality=95)
