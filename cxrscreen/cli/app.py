@@ -14,7 +14,6 @@ from typing import Annotated, Final, ParamSpec
 
 import typer
 
-from cxrscreen import __version__
 from cxrscreen.cli import screen as screen_module
 from cxrscreen.cli import train as train_module
 from cxrscreen.errors import CxrScreenError
@@ -39,6 +38,8 @@ app = typer.Typer(
 
 def _version(*, value: bool) -> None:
     if value:
+        from cxrscreen import __version__
+
         typer.echo(f"cxrscreen {__version__}")
         raise typer.Exit
 

@@ -136,7 +136,8 @@ def _stored_values(dataset: Dataset) -> NDArray[np.int32]:
     syntax = syntax or pydicom.uid.ImplicitVRLittleEndian
     try:
         decoder = get_decoder(syntax)
-    except NotImplementedError as error:
+    except RuntimeError as error:
+        # What pydicom raises for a syntax that it does not know is a kind of it.
         reason = f"no decoder for transfer syntax {syntax}"
         raise ImageRefusedError(RejectCode.UNSUPPORTED_ENCODING, reason) from error
     plugin = ""
