@@ -28,7 +28,7 @@ class Device(StrEnum):
 
 def screen(
     paths: Annotated[
-        list[Path],
+        list[str],
         typer.Argument(metavar="PATH", help="Files and folders; folders are searched deeply."),
     ],
     *,
@@ -59,11 +59,16 @@ def screen(
     """
     from cxrscreen import __version__
     from cxrscreen.cli.progress import ResultConsole, screening_progress, until_reader_leaves
+    from cxrscreen.errors import InputNotFoundError
     from cxrscreen.intake.discover import discover
     from cxrscreen.output import check_writable, new_file
 
     check_writable(out, force=force)
-    inputs = discover(paths, exclude=[out])
+    if "" in paths:
+        # As a path it would be the working folder: what an unset shell variable must not mean.
+        message = "an empty path was given"
+        raise InputNotFoundError(message, hint="Is a shell variable unset?")
+    inputs = discover(map(Path, paths), exclude=[out])
 
     from cxrscreen.model.bundle import load_bundle
     from cxrscreen.pipeline import ScreenOptions, Tally, screen_inputs

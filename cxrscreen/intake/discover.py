@@ -40,7 +40,9 @@ def discover(paths: Iterable[Path], *, exclude: Iterable[Path] = ()) -> tuple[Pa
     excluded = {_identity(path) for path in exclude}
     seen: set[str] = set()
     found: list[Path] = []
+    searched: list[str] = []
     for path in paths:
+        searched.append(str(path))
         if not os.path.lexists(path):
             message = f"{path}: no such file or folder"
             raise InputNotFoundError(message, hint="Check the path for a typing error.")
@@ -50,7 +52,7 @@ def discover(paths: Iterable[Path], *, exclude: Iterable[Path] = ()) -> tuple[Pa
                 seen.add(identity)
                 found.append(file)
     if not found:
-        places = ", ".join(str(path) for path in paths) or "no path"
+        places = ", ".join(searched) or "no path"
         message = f"nothing to screen: {places} holds no file"
         raise NothingToScreenError(message, hint="Give a folder or file with radiographs.")
     return tuple(found)

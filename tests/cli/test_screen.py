@@ -151,6 +151,11 @@ def test_a_path_that_is_not_there(tmp_path):
     assert not os.listdir(tmp_path)
 
 
+def test_an_unset_shell_variable_does_not_screen_the_working_folder(tmp_path):
+    refused_with_one_line(run("screen", "", "--out", tmp_path / "r.csv"), 2, "empty path")
+    assert not os.listdir(tmp_path)
+
+
 def test_an_empty_folder(tmp_path):
     (tmp_path / "empty").mkdir()
     result = run("screen", tmp_path / "empty", "--out", tmp_path / "r.csv")
