@@ -67,10 +67,12 @@ class ScratchCNNConfig(_Strict):
     """A convolutional network trained from scratch."""
 
     architecture: Literal["scratch_cnn"]
-    widths: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1, max_length=7)]
+    widths: Annotated[
+        tuple[Annotated[int, Field(ge=1, le=2048)], ...], Field(min_length=1, max_length=7)
+    ]
     """Channels of each stage; every stage halves the image, the first one twice."""
     convolutions_per_stage: Annotated[int, Field(ge=1, le=3)] = 1
-    dense_units: Annotated[int, Field(ge=1)] = 64
+    dense_units: Annotated[int, Field(ge=1, le=4096)] = 64
     dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.3
 
 

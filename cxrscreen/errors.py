@@ -13,6 +13,12 @@ if TYPE_CHECKING:
     from cxrscreen.vocabulary import RejectCode
 
 
+def printable(text: str) -> str:
+    """Return text that is safe for a terminal: a path may hold control characters."""
+    readable = text.encode("utf-8", "backslashreplace").decode()
+    return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in readable)
+
+
 class CxrScreenError(Exception):
     """Base of every error that stops a run.
 
@@ -34,7 +40,7 @@ class CxrScreenError(Exception):
     def one_line(self) -> str:
         """Return message and hint as a single line."""
         text = f"{self.message.rstrip('.')}. {self.hint}" if self.hint else self.message
-        return " ".join(text.split())
+        return printable(" ".join(text.split()))
 
 
 class InputNotFoundError(CxrScreenError):

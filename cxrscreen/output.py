@@ -10,17 +10,33 @@ import contextlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from cxrscreen.errors import OutputError
 
 #: The file by which a folder is recognised as a model bundle.
-BUNDLE_MARKER = "bundle.json"
+BUNDLE_DOCUMENT = "bundle.json"
+#: The bytes by which a file is recognised as a report.
+REPORT_START = b"source,status,decision,"
+_STANDARD_STREAMS = (0, 1, 2)
 _FORCE_HINT = "Give another name, or --force to replace it."
 
 
-def check_writable(path: Path, *, force: bool, marker: str | None = None) -> None:
+def is_bundle(path: Path) -> bool:
+    """Return whether a folder holds a model bundle, by its document."""
+    return (path / BUNDLE_DOCUMENT).is_file()
+
+
+def is_report(path: Path) -> bool:
+    """Return whether a file is a report of ours, by its first columns."""
+    if path.is_symlink() or not path.is_file():
+        return False
+    with path.open("rb") as stream:
+        return stream.read(len(REPORT_START)) == REPORT_START
+
+
+def check_writable(path: Path, *, force: bool, replaceable: Callable[[Path], bool]) -> None:
     """Refuse an output that exists or whose folder cannot be written, before any work.
 
     Parameters
@@ -28,22 +44,30 @@ def check_writable(path: Path, *, force: bool, marker: str | None = None) -> Non
     path
         The final name.
     force
-        Whether what stands there may be replaced.
-    marker
-        For an output that is a folder: the file by which an earlier one is recognised. A
-        folder without it is somebody's data and is never replaced.
+        Whether an earlier output that stands there may be replaced.
+    replaceable
+        Recognises an earlier output. Whatever else stands there, a radiograph or somebody's
+        folder, is never replaced.
 
     Raises
     ------
     OutputError
         ``path`` exists and may not be replaced, or its folder is missing or not writable.
     """
-    if os.path.lexists(path) and not force:
-        message = f"{path}: exists already"
-        raise OutputError(message, hint=_FORCE_HINT)
-    if path.is_dir() and (marker is None or not (path / marker).is_file()):
-        message = f"{path}: is a folder of something else and is not replaced"
-        raise OutputError(message, hint="Give a name that does not exist.")
+    try:
+        # Not os.path.lexists, which takes a name that is too long for one that is free.
+        path.lstat()
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        raise _cannot_write(path, error) from error
+    else:
+        if not force:
+            message = f"{path}: exists already"
+            raise OutputError(message, hint=_FORCE_HINT)
+        if not replaceable(path):
+            message = f"{path}: is something else than an earlier output and is not replaced"
+            raise OutputError(message, hint="Give a name that does not exist.")
     folder = path.parent
     if not folder.is_dir():
         message = f"{path}: the folder {folder} does not exist"
@@ -57,29 +81,41 @@ def check_writable(path: Path, *, force: bool, marker: str | None = None) -> Non
 
 
 @contextlib.contextmanager
-def new_file(path: Path, *, force: bool = False) -> Iterator[Path]:
+def new_file(
+    path: Path, *, force: bool = False, replaceable: Callable[[Path], bool] = is_report
+) -> Iterator[Path]:
     """Give a temporary name beside ``path`` to write to; rename it when the block succeeds.
 
     Raises
     ------
     OutputError
-        As :func:`check_writable`, or the disk refuses the content.
+        As :func:`check_writable`, or the disk refuses the content, or without ``force``
+        another run has written ``path`` in the meantime.
     """
-    check_writable(path, force=force)
-    temporary = Path(tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)[1])
+    check_writable(path, force=force, replaceable=replaceable)
+    temporary: Path | None = None
     try:
+        descriptor, name = tempfile.mkstemp(prefix=".cxrscreen-", suffix=".part", dir=path.parent)
+        os.close(descriptor)
+        temporary = Path(name)
         yield temporary
         # mkstemp makes private files; the output gets what the user's umask grants.
         temporary.chmod(0o666 & ~_umask())
-        temporary.replace(path)
+        if force:
+            temporary.replace(path)
+        else:
+            _rename_new(temporary, path)
     except OSError as error:
         raise _cannot_write(path, error) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
-def new_folder(path: Path, *, marker: str, force: bool = False) -> Iterator[Path]:
+def new_folder(
+    path: Path, *, force: bool = False, replaceable: Callable[[Path], bool] = is_bundle
+) -> Iterator[Path]:
     """Give a temporary folder beside ``path`` to fill with files; rename it on success.
 
     Raises
@@ -87,26 +123,64 @@ def new_folder(path: Path, *, marker: str, force: bool = False) -> Iterator[Path
     OutputError
         As :func:`check_writable`, or the disk refuses the content.
     """
-    check_writable(path, force=force, marker=marker)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent))
+    check_writable(path, force=force, replaceable=replaceable)
+    temporary: Path | None = None
     try:
+        temporary = Path(tempfile.mkdtemp(prefix=".cxrscreen-", suffix=".part", dir=path.parent))
         yield temporary
         # What made a file may have made it private; the folder is as open as the umask says.
         mask = _umask()
         temporary.chmod(0o777 & ~mask)
         for file in temporary.iterdir():
             file.chmod(0o666 & ~mask)
-        if os.path.lexists(path):
-            replaced = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
-            path.rename(replaced / path.name)
-            temporary.rename(path)
-            shutil.rmtree(replaced)
+        if force and os.path.lexists(path):
+            _exchange(temporary, path)
         else:
+            # Renaming onto a folder that holds something fails: it is never replaced.
             temporary.rename(path)
     except OSError as error:
         raise _cannot_write(path, error) from error
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        if temporary is not None:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _rename_new(temporary: Path, path: Path) -> None:
+    """Rename onto a name that must still be free; two runs may have begun with it free."""
+    try:
+        path.hardlink_to(temporary)
+    except FileExistsError as error:
+        message = f"{path}: another run has written it in the meantime"
+        raise OutputError(message, hint=_FORCE_HINT) from error
+    except OSError:
+        # A file system without hard links, as on many memory sticks and shares.
+        temporary.replace(path)
+
+
+def _exchange(temporary: Path, path: Path) -> None:
+    """Put a folder in the place of another one, which comes back if that fails."""
+    aside = Path(tempfile.mkdtemp(prefix=".cxrscreen-", dir=path.parent))
+    path.rename(aside / "replaced")
+    try:
+        temporary.rename(path)
+    except OSError:
+        (aside / "replaced").rename(path)
+        raise
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def require_standard_streams() -> None:
+    """Open what a process was started without, or the next file would take its number.
+
+    Called when the command line starts, before any file is open.
+    """
+    for descriptor in _STANDARD_STREAMS:
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            # The lowest free number, which is this one.
+            os.open(os.devnull, os.O_RDWR)
 
 
 def _umask() -> int:

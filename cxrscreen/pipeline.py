@@ -52,6 +52,11 @@ class ScreenOptions:
     device: str = "auto"
     allow_out_of_scope: bool = False
 
+    def __post_init__(self) -> None:
+        if self.batch_size < 1:
+            message = f"batch_size is {self.batch_size}: at least one image"
+            raise ValueError(message)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Examined:
@@ -64,7 +69,7 @@ class _Examined:
 
 
 def screen(
-    paths: Iterable[str | Path],
+    paths: str | Path | Iterable[str | Path],
     bundle: ModelBundle,
     options: ScreenOptions | None = None,
 ) -> Iterator[ScreenRow]:
@@ -91,7 +96,7 @@ def screen(
     FingerprintMismatchError
         The bundle's operating point was fitted for something else.
     """
-    inputs = intake.discover(Path(path) for path in paths)
+    inputs = intake.discover(intake.as_paths(paths))
     return screen_inputs(inputs, bundle, options)
 
 

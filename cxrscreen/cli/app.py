@@ -17,6 +17,7 @@ import typer
 from cxrscreen.cli import screen as screen_module
 from cxrscreen.cli import train as train_module
 from cxrscreen.errors import CxrScreenError
+from cxrscreen.output import require_standard_streams
 
 INTERNAL_ERROR: Final = 1
 INTERRUPTED: Final = 130
@@ -90,4 +91,5 @@ app.command(name="train")(translated(train_module.train))
 
 def main() -> None:
     """Run the command line."""
+    require_standard_streams()
     app()

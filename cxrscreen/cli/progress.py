@@ -65,13 +65,14 @@ class ResultConsole(Console):
 
 @contextlib.contextmanager
 def until_reader_leaves() -> Iterator[None]:
-    """Print results; a reader who has had enough, as in ``| head``, is no error.
+    """Print results; a reader who has had enough, as in ``| head``, or is not there, is no error.
 
     The report is complete by then, and the exit code must still tell of it.
     """
     try:
         yield
-        sys.stdout.flush()
-    except BrokenPipeError:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError:
         # Python flushes stdout once more at exit: into nothing.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -59,16 +59,12 @@ def screen(
     """
     from cxrscreen import __version__
     from cxrscreen.cli.progress import ResultConsole, screening_progress, until_reader_leaves
-    from cxrscreen.errors import InputNotFoundError
-    from cxrscreen.intake.discover import discover
-    from cxrscreen.output import check_writable, new_file
+    from cxrscreen.errors import printable
+    from cxrscreen.intake.discover import as_paths, discover
+    from cxrscreen.output import check_writable, is_report, new_file
 
-    check_writable(out, force=force)
-    if "" in paths:
-        # As a path it would be the working folder: what an unset shell variable must not mean.
-        message = "an empty path was given"
-        raise InputNotFoundError(message, hint="Is a shell variable unset?")
-    inputs = discover(map(Path, paths), exclude=[out])
+    check_writable(out, force=force, replaceable=is_report)
+    inputs = discover(as_paths(paths), exclude=[out])
 
     from cxrscreen.model.bundle import load_bundle
     from cxrscreen.pipeline import ScreenOptions, Tally, screen_inputs
@@ -116,6 +112,6 @@ def screen(
             print_run(
                 ResultConsole(), flagged, summary, bundle=model.name, point=model.default_point
             )
-            typer.echo(f"report: {out}")
+            typer.echo(f"report: {printable(str(out))}")
     if summary.not_screened:
         raise typer.Exit(_SOME_NOT_SCREENED)

@@ -31,10 +31,10 @@ def train(
     """
     from cxrscreen.cli.progress import training_progress
     from cxrscreen.config import load_training_config
-    from cxrscreen.output import BUNDLE_MARKER, check_writable
+    from cxrscreen.output import check_writable, is_bundle
     from cxrscreen.training.dataset import scan_labelled_folder
 
-    check_writable(out, force=force, marker=BUNDLE_MARKER)
+    check_writable(out, force=force, replaceable=is_bundle)
     settings = load_training_config(config)
     images = scan_labelled_folder(data, settings.data)
 

@@ -12,19 +12,20 @@ from __future__ import annotations
 
 import contextlib
 import os
-import sys
 import tempfile
-import threading
 from collections.abc import Iterator
 from io import BytesIO
 from typing import Final
 
 import numpy as np
 import SimpleITK as sitk  # noqa: N813 - its documented short name
+from numpy.typing import NDArray
 from pydicom import uid
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import encapsulate
 from pydicom.pixels.decoders.base import DecodeRunner, get_decoder
+
+from cxrscreen.intake.codec_watch import refuse_damage
 
 PLUGIN: Final = "simpleitk"
 _SYNTAXES: Final = (
@@ -43,9 +44,7 @@ _SYNTAXES: Final = (
 )
 DECODER_DEPENDENCIES: Final = dict.fromkeys(_SYNTAXES, ("numpy", "SimpleITK>=2.4"))
 _BITS_PER_BYTE = 8
-_STDERR = threading.Lock()
-_STDERR_DESCRIPTOR = 2
-_COMPLAINTS: Final = (b"corrupt jpeg", b"premature end", b"invalid jpeg", b"unsupported marker")
+_COLOURS = 3
 
 
 def is_available(syntax: str) -> bool:
@@ -79,60 +78,96 @@ def decode_frame(source: bytes, runner: DecodeRunner) -> bytes:
         ``Rows * Columns`` little-endian unsigned integers of ``bits_allocated`` bits. The
         sign is left to the caller: the same bits mean the same for both.
     """
-    wrapped = _wrap(source, runner)
-    with _as_file(wrapped) as name:
-        reader = sitk.ImageFileReader()
-        reader.SetImageIO("GDCMImageIO")
-        reader.SetFileName(name)
-        with _refuse_what_the_codec_complains_of():
-            image = reader.Execute()
-        # The copy is taken while the image lives: a view of a temporary dangles.
-        values = sitk.GetArrayFromImage(image)
-    if values.size != runner.rows * runner.columns:
-        message = f"decoded {values.size} pixels instead of {runner.rows * runner.columns}"
+    shape = (runner.rows, runner.columns)
+    bits = runner.bits_stored
+    values = _decoded(
+        source,
+        syntax=runner.transfer_syntax,
+        shape=shape,
+        bits=(runner.bits_allocated, bits),
+    )
+    if values.shape != shape:
+        message = f"decoded {values.shape} pixels where the header says {shape}"
+        raise ValueError(message)
+    signed = runner.pixel_representation == 1
+    if bool(runner.get_option("j2k_is_signed", signed)) != signed:
+        message = "codestream and header disagree about the sign"
+        raise ValueError(message)
+    # Masking would wrap what does not fit, and the image would be noise with a probability.
+    low, high = int(values.min()), int(values.max())
+    if high >= 1 << bits or low < (-(1 << (bits - 1)) if signed else 0):
+        message = f"decoded values {low}..{high} do not fit {bits} bits"
         raise ValueError(message)
     unsigned = np.dtype(f"<u{runner.bits_allocated // _BITS_PER_BYTE}")
     return bytes(values.astype(unsigned).tobytes())
 
 
-@contextlib.contextmanager
-def _refuse_what_the_codec_complains_of() -> Iterator[None]:
-    """Turn libjpeg's complaints into an error.
+def require_sound_jpeg(content: bytes, *, shape: tuple[int, int], components: int) -> None:
+    """Refuse a JPEG file that its codec would have to mend.
 
-    It fills in damaged blocks, says so on the process's stderr, and reports success. A lung
-    that was made up must not be judged: what is said there is read, and ends the decoding.
-    One decoding at a time, because a process has one stderr.
+    Parameters
+    ----------
+    content
+        The file. It is wrapped as it is and decoded for what the codec says of it.
+    shape
+        Rows and columns.
+    components
+        Colour components; with other than 1 or 3 there is no way to wrap it, and it is let
+        through.
+
+    Raises
+    ------
+    DamagedImageError, RuntimeError
+        The codec complained, or gave up.
     """
-    with _STDERR, tempfile.TemporaryFile() as said:
-        sys.stderr.flush()
-        saved = os.dup(_STDERR_DESCRIPTOR)
-        os.dup2(said.fileno(), _STDERR_DESCRIPTOR)
-        try:
-            yield
-        finally:
-            os.dup2(saved, _STDERR_DESCRIPTOR)
-            os.close(saved)
-        said.seek(0)
-        heard = said.read().lower()
-        if any(complaint in heard for complaint in _COMPLAINTS):
-            message = "the codec found the frame damaged"
-            raise ValueError(message)
+    if components not in (1, _COLOURS):
+        return
+    _decoded(content, syntax=uid.JPEGBaseline8Bit, shape=shape, bits=(8, 8), components=components)
 
 
-def _wrap(frame: bytes, runner: DecodeRunner) -> bytes:
+def _decoded(
+    frame: bytes,
+    *,
+    syntax: uid.UID,
+    shape: tuple[int, int],
+    bits: tuple[int, int],
+    components: int = 1,
+) -> NDArray[np.integer]:
+    with _as_file(_wrap(frame, syntax, shape, bits, components)) as name:
+        reader = sitk.ImageFileReader()
+        reader.SetImageIO("GDCMImageIO")
+        reader.SetFileName(name)
+        with refuse_damage():
+            image = reader.Execute()
+        # The copy is taken while the image lives: a view of a temporary dangles.
+        values = sitk.GetArrayFromImage(image)
+    # A DICOM image of ITK has a third dimension of one slice.
+    decoded: NDArray[np.integer] = values[0] if values.shape[0] == 1 else values
+    return decoded
+
+
+def _wrap(
+    frame: bytes,
+    syntax: uid.UID,
+    shape: tuple[int, int],
+    bits: tuple[int, int],
+    components: int,
+) -> bytes:
     meta = FileMetaDataset()
-    meta.TransferSyntaxUID = runner.transfer_syntax
+    meta.TransferSyntaxUID = syntax
     meta.MediaStorageSOPClassUID = uid.SecondaryCaptureImageStorage
     meta.MediaStorageSOPInstanceUID = uid.UID("2.25.1")
     bare = Dataset()
     bare.file_meta = meta
     bare.SOPClassUID = meta.MediaStorageSOPClassUID
     bare.SOPInstanceUID = meta.MediaStorageSOPInstanceUID
-    bare.SamplesPerPixel = 1
-    bare.PhotometricInterpretation = "MONOCHROME2"
-    bare.Rows, bare.Columns = runner.rows, runner.columns
-    bare.BitsAllocated, bare.BitsStored = runner.bits_allocated, runner.bits_stored
-    bare.HighBit = runner.bits_stored - 1
+    bare.SamplesPerPixel = components
+    bare.PhotometricInterpretation = "MONOCHROME2" if components == 1 else "YBR_FULL_422"
+    if components != 1:
+        bare.PlanarConfiguration = 0
+    bare.Rows, bare.Columns = shape
+    bare.BitsAllocated, bare.BitsStored = bits
+    bare.HighBit = bare.BitsStored - 1
     bare.PixelRepresentation = 0
     bare.PixelData = encapsulate([frame])
     bare["PixelData"].VR = "OB"

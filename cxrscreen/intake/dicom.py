@@ -10,11 +10,12 @@ import contextlib
 import logging
 import math
 import re
+import threading
 import warnings
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pydicom
 from pydicom.dataset import Dataset, FileDataset
@@ -40,6 +41,7 @@ _EXAMINATION_TEXTS = (
 _ANIMAL_WORDS = frozenset(["canine", "dog", "feline", "equine", "horse", "bovine", "veterinary"])
 _HUMAN_WORDS = frozenset(["homo", "human"])
 _FRONTAL_WORDS = frozenset(["pa", "ap", "frontal"])
+_OBLIQUE_WORDS = frozenset(["oblique", "rao", "lao", "rpo", "lpo"])
 _LATERAL_WORDS = frozenset(["lateral", "lat", "ll", "rl", "lld", "rld"])
 _VIEW_POSITIONS = {
     "PA": View.PA,
@@ -57,18 +59,42 @@ _VIEW_POSITIONS = {
 }
 
 
+class _Quiet:
+    """Warnings and pydicom's logger switched off while any thread reads a file."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._readers = 0
+        self._restore = contextlib.ExitStack()
+
+    def enter(self) -> None:
+        with self._lock:
+            self._readers += 1
+            if self._readers == 1:
+                logger = logging.getLogger("pydicom")
+                self._restore.callback(setattr, logger, "disabled", logger.disabled)
+                logger.disabled = True
+                self._restore.enter_context(warnings.catch_warnings())
+                warnings.simplefilter("ignore")
+
+    def leave(self) -> None:
+        with self._lock:
+            self._readers -= 1
+            if self._readers == 0:
+                self._restore.close()
+
+
+_QUIET: Final = _Quiet()
+
+
 @contextlib.contextmanager
 def quiet_pydicom() -> Iterator[None]:
     """Keep pydicom from warning and logging: its messages repeat values of the header."""
-    logger = logging.getLogger("pydicom")
-    was_disabled = logger.disabled
-    logger.disabled = True
+    _QUIET.enter()
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
+        yield
     finally:
-        logger.disabled = was_disabled
+        _QUIET.leave()
 
 
 def parses_without_preamble(path: Path, head: bytes) -> bool:
@@ -127,7 +153,7 @@ def describe(header: Dataset, *, source: Path) -> ImageRecord:
             series_instance_uid=text(header, "SeriesInstanceUID"),
             study_instance_uid=text(header, "StudyInstanceUID"),
             modality=text(header, "Modality").upper(),
-            body_part=text(header, "BodyPartExamined").upper(),
+            body_part=_body_part(header),
             presentation_intent=text(header, "PresentationIntentType").upper(),
             view=_view(header),
             age_years=_age_years(header, notes),
@@ -179,6 +205,13 @@ def _examination_words(header: Dataset) -> Iterator[frozenset[str]]:
             yield _words(text(item, "CodeMeaning"))
 
 
+def _body_part(header: Dataset) -> str:
+    """Return ``BodyPartExamined`` or, without it, the coded region: PS3.3 C.8.11.2, CID 4009."""
+    named = text(header, "BodyPartExamined")
+    meanings = [text(item, "CodeMeaning") for item in items(header, "AnatomicRegionSequence")]
+    return (named or next(iter(meanings), "")).upper()
+
+
 def _is_animal(header: Dataset) -> bool:
     species = _words(text(header, "PatientSpeciesDescription"))
     if species and not species & _HUMAN_WORDS:
@@ -198,9 +231,14 @@ def _view(header: Dataset) -> View:
         named = _words(position)
         if position in _VIEW_POSITIONS:
             return _VIEW_POSITIONS[position]
-        if named & _LATERAL_WORDS:
-            return View.LATERAL
-        return View.FRONTAL if named & _FRONTAL_WORDS else View.OTHER
+        for words, view in (
+            (_OBLIQUE_WORDS, View.OBLIQUE),
+            (_LATERAL_WORDS, View.LATERAL),
+            (_FRONTAL_WORDS, View.FRONTAL),
+        ):
+            if named & words:
+                return view
+        return View.OTHER
     # Along a row of a frontal image lies left-right; of a lateral one, front-back.
     if text(header, "PatientOrientation").upper()[:1] in ("A", "P"):
         return View.LATERAL

@@ -13,6 +13,22 @@ from pathlib import Path
 from cxrscreen.errors import InputNotFoundError, NothingToScreenError
 
 
+def as_paths(paths: str | Path | Iterable[str | Path]) -> tuple[Path, ...]:
+    """Return what a caller gave as paths; a single one counts as a list of one.
+
+    Raises
+    ------
+    InputNotFoundError
+        One of them is empty. As a path it would be the working folder, which is not what an
+        unset variable means.
+    """
+    given = (paths,) if isinstance(paths, str | Path) else tuple(paths)
+    if "" in given:
+        message = "an empty path was given"
+        raise InputNotFoundError(message, hint="Is a variable unset?")
+    return tuple(Path(path) for path in given)
+
+
 def discover(paths: Iterable[Path], *, exclude: Iterable[Path] = ()) -> tuple[Path, ...]:
     """Return every file below ``paths``, each once, as a frozen list in a stable order.
 
@@ -63,7 +79,8 @@ def _identity(path: Path) -> str:
 
 
 def _files_below(path: Path) -> Iterator[Path]:
-    if not path.is_dir():
+    # os.path.isdir, because Path.is_dir raises where a parent may not be entered.
+    if not os.path.isdir(path):  # noqa: PTH112
         yield path
         return
     # A stack instead of recursion: exports nest deeper than Python's stack may.
@@ -71,7 +88,7 @@ def _files_below(path: Path) -> Iterator[Path]:
     stack = [path]
     while stack:
         entry = stack.pop()
-        if not entry.is_dir():
+        if not os.path.isdir(entry):  # noqa: PTH112
             yield entry
             continue
         identity = _identity(entry)

@@ -132,13 +132,13 @@ def _check_pixel_format(dataset: Dataset) -> None:
 
 def _stored_values(dataset: Dataset) -> NDArray[np.int32]:
     """Return the stored values, PS3.5 section 8.1.1: unused bits cleared, sign extended."""
-    syntax = dataset.file_meta.get("TransferSyntaxUID") if "file_meta" in dir(dataset) else None
-    syntax = syntax or pydicom.uid.ImplicitVRLittleEndian
+    syntax = _transfer_syntax(dataset)
     try:
         decoder = get_decoder(syntax)
     except RuntimeError as error:
         # What pydicom raises for a syntax that it does not know is a kind of it.
-        reason = f"no decoder for transfer syntax {syntax}"
+        named = syntax if syntax.is_valid else "(not a UID)"
+        reason = f"no decoder for transfer syntax {named}"
         raise ImageRefusedError(RejectCode.UNSUPPORTED_ENCODING, reason) from error
     plugin = ""
     if decoder.is_encapsulated:
@@ -149,6 +149,8 @@ def _stored_values(dataset: Dataset) -> NDArray[np.int32]:
             reason = f"no decoder for transfer syntax {syntax.name}"
             raise ImageRefusedError(RejectCode.UNSUPPORTED_ENCODING, reason)
         _check_frame_is_whole(dataset, syntax)
+    else:
+        _check_length(dataset)
     try:
         raw, _ = decoder.as_array(dataset, index=0, raw=True, decoding_plugin=plugin)
     except Exception as error:
@@ -164,6 +166,37 @@ def _stored_values(dataset: Dataset) -> NDArray[np.int32]:
         sign = 1 << (bits - 1)
         values = (values ^ sign) - sign
     return values
+
+
+def _transfer_syntax(dataset: Dataset) -> pydicom.uid.UID:
+    """Return the syntax that the file names or, without file meta, the one it was read in."""
+    syntax = getattr(dataset, "file_meta", Dataset()).get("TransferSyntaxUID")
+    if syntax:
+        return pydicom.uid.UID(syntax)
+    if _is_big_endian(dataset):
+        return pydicom.uid.ExplicitVRBigEndian
+    return pydicom.uid.ImplicitVRLittleEndian
+
+
+def _is_big_endian(dataset: Dataset) -> bool:
+    return dataset.original_encoding == (False, False)
+
+
+def _check_length(dataset: Dataset) -> None:
+    """Refuse uncompressed pixel data that are not as long as the header says.
+
+    Longer ones are no luxury: rows that a writer has padded shear the image when the excess
+    is taken for the beginning of the next row. PS3.5 section 8.1.1: one byte of padding at
+    most, to an even length.
+    """
+    expected = int(dataset.Rows) * int(dataset.Columns) * int(dataset.BitsAllocated) // _BYTE_BITS
+    found = len(dataset.PixelData)
+    if found < expected:
+        reason = f"the pixel data end after {found} of {expected} bytes: truncated"
+        raise ImageRefusedError(RejectCode.DECODE_FAILED, reason)
+    if found > expected + expected % 2:
+        reason = f"{found} bytes of pixel data where the header says {expected}"
+        raise ImageRefusedError(RejectCode.MALFORMED_DICOM, reason)
 
 
 def _check_frame_is_whole(dataset: Dataset, syntax: pydicom.uid.UID) -> None:
@@ -189,7 +222,7 @@ def _modality_lut(chain: _Chain, dataset: Dataset) -> None:
     """Apply the Modality LUT or the linear rescale: PS3.3 C.11.1.1."""
     luts = items(dataset, "ModalityLUTSequence")
     if luts:
-        values, detail = _through_lut(chain.values, luts[0])
+        values, detail = _through_lut(chain.values, luts[0], big_endian=_is_big_endian(dataset))
         chain.apply("modality LUT", detail, values)
         return
     slope = number(dataset, "RescaleSlope")
@@ -210,7 +243,7 @@ def _voi(chain: _Chain, dataset: Dataset, index: NDArray[np.int32]) -> None:
     """Map the values of interest to 0..1: PS3.3 C.11.2.1; without any, by the image itself."""
     luts = items(dataset, "VOILUTSequence")
     if luts:
-        values, detail = _through_lut(chain.values, luts[0])
+        values, detail = _through_lut(chain.values, luts[0], big_endian=_is_big_endian(dataset))
         top = float((1 << _lut_bits(luts[0])) - 1)
         chain.apply("VOI LUT", detail, values / top)
         return
@@ -261,23 +294,23 @@ def _lut_bits(item: Dataset) -> int:
     return int(item.LUTDescriptor[2])
 
 
-def _through_lut(values: Values, item: Dataset) -> tuple[Values, str]:
+def _through_lut(values: Values, item: Dataset, *, big_endian: bool) -> tuple[Values, str]:
     """Look values up in a LUT item: PS3.3 C.11.1.1.1 (descriptor and data)."""
     try:
         count, first, bits = (int(value) for value in item.LUTDescriptor)
         count = count or 1 << 16
-        data = item.LUTData
+        data, word = item.LUTData, ">u2" if big_endian else "<u2"
         table = (
-            np.frombuffer(data, dtype="<u2" if len(data) >= 2 * count else "u1")
+            np.frombuffer(data, dtype=word if len(data) >= 2 * count else "u1")
             if isinstance(data, bytes)
             else np.asarray(data)
         )[:count].astype(np.float64)
-        valid = table.size == count and 1 <= bits <= _MAX_BITS
+        valid = table.size == count and 1 <= bits <= _MAX_BITS and table.max() < 1 << bits
     except Exception as error:
         reason = f"a lookup table of the header does not parse ({type(error).__name__})"
         raise ImageRefusedError(RejectCode.MALFORMED_DICOM, reason) from error
     if not valid:
-        reason = "a lookup table of the header is shorter than its descriptor says"
+        reason = "a lookup table of the header is not what its descriptor says"
         raise ImageRefusedError(RejectCode.MALFORMED_DICOM, reason)
     positions = np.clip(np.rint(values) - first, 0, count - 1).astype(np.int64)
     return table[positions], f"{count} entries of {bits} bits"
@@ -289,7 +322,8 @@ def _polarity(chain: _Chain, dataset: Dataset) -> None:
     shape = text(dataset, "PresentationLUTShape").upper()
     inverted = photometric == "MONOCHROME1"
     if shape and (shape == "INVERSE") != inverted:
-        # PS3.3 C.8.11.3.1.2 ties the two together; the photometric interpretation is Type 1.
-        chain.warnings.append(f"PresentationLUTShape contradicts {photometric}: ignored")
+        # PS3.3 C.8.11.3.1.2 ties the two together. Either could be the wrong one.
+        reason = f"PresentationLUTShape contradicts {photometric}: the polarity is not known"
+        raise ImageRefusedError(RejectCode.MALFORMED_DICOM, reason)
     if inverted:
         chain.apply("inversion", photometric, 1.0 - chain.values)

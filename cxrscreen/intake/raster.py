@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from io import BytesIO
 from pathlib import Path
 from typing import Final
 
@@ -11,7 +12,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from cxrscreen.errors import ImageRefusedError
+from cxrscreen.intake.decoders import require_sound_jpeg
 from cxrscreen.intake.pixel_chain import MAX_PIXELS
+from cxrscreen.intake.png_check import require_whole_png
 from cxrscreen.records import ChainStep, PixelImage
 from cxrscreen.vocabulary import RejectCode
 
@@ -39,9 +42,15 @@ def read_pixels(path: Path) -> PixelImage:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with Image.open(path, formats=("JPEG", "PNG")) as image:
+            content = path.read_bytes()
+            with Image.open(BytesIO(content), formats=("JPEG", "PNG")) as image:
                 _check_size(*image.size)
                 mode = image.mode
+                if image.format == "PNG":
+                    require_whole_png(content)
+                else:
+                    shape = (image.height, image.width)
+                    require_sound_jpeg(content, shape=shape, components=len(image.getbands()))
                 upright = ImageOps.exif_transpose(image)
                 values, colourfulness, top = _grey(upright)
     except ImageRefusedError:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import importlib.resources
 import json
+import os
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,12 +20,12 @@ from cxrscreen.config import describe_validation_error
 from cxrscreen.errors import BundleError
 from cxrscreen.model.document import BundleDocument, model_fingerprint
 from cxrscreen.model.network import build_network
-from cxrscreen.output import BUNDLE_MARKER
+from cxrscreen.output import BUNDLE_DOCUMENT
 from cxrscreen.preprocess import PreprocessSpec
 from cxrscreen.records import IntendedUse, OperatingPoint
 
 DEFAULT_BUNDLE = "cnn-pediatric"
-DOCUMENT = BUNDLE_MARKER
+DOCUMENT = BUNDLE_DOCUMENT
 WEIGHTS = "weights.safetensors"
 CARD = "MODEL_CARD.md"
 _CHUNK_BYTES = 1 << 20
@@ -127,6 +130,9 @@ def save_weights(network: nn.Module, path: Path) -> str:
 
 def sha256_of_file(path: Path) -> str:
     """Return the SHA-256 of a file's content, in hexadecimal."""
+    if not stat.S_ISREG(path.stat().st_mode):
+        # Reading a pipe could block for ever.
+        raise OSError(errno.EINVAL, "is no regular file")
     digest = hashlib.sha256()
     with path.open("rb") as stream:
         while chunk := stream.read(_CHUNK_BYTES):
@@ -140,7 +146,8 @@ def _find(bundle: str | Path) -> Path:
     if isinstance(bundle, str) and bundle in packaged:
         return packaged[bundle]
     folder = Path(bundle)
-    if folder.is_dir():
+    # os.path.isdir, because Path.is_dir raises for a name that is too long.
+    if os.path.isdir(folder):  # noqa: PTH112
         return folder
     message = f"{bundle}: no such bundle folder"
     names = ", ".join(packaged) or "none"

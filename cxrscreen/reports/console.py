@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 
 from rich.console import Console, Group, RenderableType
 from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from cxrscreen.errors import printable
 from cxrscreen.records import OperatingPoint, RunSummary, ScreenRow
 from cxrscreen.vocabulary import REJECT_MEANING, Decision
 
@@ -92,7 +92,7 @@ def _flagged_table(rows: Sequence[ScreenRow]) -> Table:
     for row in rows:
         age = row.record.age_years
         table.add_row(
-            escape(_shown(row.record.source)),
+            escape(printable(str(row.record.source))),
             Text(
                 f"{row.prediction.probability:.3f}" if row.prediction else "",
                 style=_STYLE[row.decision],
@@ -127,9 +127,3 @@ def _reject_table(summary: RunSummary) -> Table:
     for code, count in sorted(summary.by_reject_code.items(), key=lambda item: (-item[1], item[0])):
         table.add_row(code.value, str(count), REJECT_MEANING[code])
     return table
-
-
-def _shown(path: Path) -> str:
-    # A file name may hold bytes that are no text, or control characters.
-    text = str(path).encode("utf-8", "backslashreplace").decode()
-    return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)

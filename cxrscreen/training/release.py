@@ -61,7 +61,7 @@ def write_bundle(
     OutputError
         The folder exists already or cannot be written.
     """
-    with new_folder(folder, marker=DOCUMENT, force=force) as place:
+    with new_folder(folder, force=force) as place:
         weights_sha256 = save_weights(trained.network, place / WEIGHTS)
         history = pd.DataFrame([asdict(result) for result in trained.history])
         history.to_csv(place / HISTORY, index=False, float_format="%.6f", lineterminator="\n")

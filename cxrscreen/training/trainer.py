@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -23,6 +23,7 @@ from monai.handlers.roc_auc import ROCAUC
 from monai.handlers.validation_handler import ValidationHandler
 from monai.inferers.inferer import SimpleInferer
 from monai.transforms.compose import Compose
+from monai.transforms.transform import Transform
 from monai.utils.misc import set_determinism
 from numpy.typing import NDArray
 from torch import nn
@@ -275,19 +276,22 @@ def _loader(
 ) -> DataLoader:
     """Return MONAI's loader over a part; what is before the first random step is cached."""
     spec = preprocess_spec(config.preprocess)
-    steps = [LoadRadiographd(_KEYS), ResizeRadiographd(_KEYS, spec)]
+    load = LoadRadiographd(_KEYS)
+    steps: list[Transform] = [load, ResizeRadiographd(_KEYS, spec)]
     if augment:
         steps += random_transforms(config.augment, size_px=spec.size_px)
     steps.append(NormaliseRadiographd(_KEYS, spec))
-    samples = [
+    samples: list[dict[Hashable, Any]] = [
         {"image": str(image.path), "label": torch.tensor([float(image.label)])} for image in images
     ]
     transform = Compose(steps)
-    dataset = (
-        CacheDataset(samples, transform, num_workers=2, progress=False, copy_cache=False)
-        if config.train.cache_images
-        else Dataset(samples, transform)
-    )
+    if config.train.cache_images:
+        dataset = CacheDataset(samples, transform, num_workers=2, progress=False, copy_cache=False)
+    else:
+        # Read once here, as the cache does: what a worker process raises has lost its cause.
+        for sample in samples:
+            load(sample)
+        dataset = Dataset(samples, transform)
     return DataLoader(
         dataset,
         batch_size=config.train.batch_size,

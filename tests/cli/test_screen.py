@@ -4,6 +4,7 @@ import csv
 import os
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -156,6 +157,60 @@ def test_an_unset_shell_variable_does_not_screen_the_working_folder(tmp_path):
     assert not os.listdir(tmp_path)
 
 
+def test_force_does_not_write_the_report_over_a_radiograph(tmp_path):
+    picture = Path(shutil.copy(SAMPLE_DATA / "frontal" / "pneumonia-01.jpg", tmp_path))
+    before = picture.read_bytes()
+    result = run("screen", tmp_path, "--out", picture, "--force")
+    refused_with_one_line(result, 2, "something else", "does not exist")
+    assert picture.read_bytes() == before
+
+
+def test_control_characters_do_not_reach_the_terminal(tmp_path):
+    result = run("screen", tmp_path / "no\x1b[31m\nfile", "--out", tmp_path / "r.csv")
+    refused_with_one_line(result, 2, "no\\x1b[31m")
+
+
+@pytest.mark.parametrize("streams", [">&-", ">/dev/full", "2>&-", ">&- 2>&-"])
+def test_a_missing_or_full_terminal_costs_no_row(tmp_path, streams):
+    report = tmp_path / "r.csv"
+    command = f"{sys.executable} -m cxrscreen screen {SAMPLE_DATA} --out {report} {streams}"
+    result = subprocess.run(["bash", "-c", command], capture_output=True, check=False)
+    assert result.returncode == 3
+    decisions = [row["decision"] for row in rows_of(report)]
+    assert decisions.count("POSITIVE") == 5
+
+
+@pytest.mark.skipif(os.name != "posix" or not shutil.which("setpriv"), reason="needs setpriv")
+def test_a_folder_that_may_not_be_entered_costs_one_row(tmp_path):
+    """As another user, because to root every folder is open."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root to become somebody else")
+    folder = tmp_path / "in"
+    shutil.copytree(SAMPLE_DATA / "frontal", folder / "open")
+    shutil.copytree(SAMPLE_DATA / "frontal", folder / "listed-only")
+    (folder / "listed-only").chmod(0o744)
+    # pytest keeps its folders to the user who runs it.
+    for parent in (tmp_path, *tmp_path.parents):
+        mode = stat.S_IMODE(parent.stat().st_mode)
+        if not mode & stat.S_IXOTH:
+            parent.chmod(mode | stat.S_IXOTH | stat.S_IROTH)
+    program = (
+        "import sys; from pathlib import Path; from cxrscreen.intake import discover;"
+        "print(len(discover([Path(sys.argv[1])])))"
+    )
+    drop = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--bounding-set=-all"]
+    result = subprocess.run(
+        [*drop, "--inh-caps=-all", sys.executable, "-c", program, str(folder)],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=ROOT,
+    )
+    if "Permission denied" in result.stderr and "Traceback" not in result.stderr:
+        pytest.skip("this Python is not open to other users")
+    assert result.stdout.strip() == "18", result.stderr
+
+
 def test_an_empty_folder(tmp_path):
     (tmp_path / "empty").mkdir()
     result = run("screen", tmp_path / "empty", "--out", tmp_path / "r.csv")
@@ -165,10 +220,11 @@ def test_an_empty_folder(tmp_path):
 
 def test_an_existing_report_is_kept(tmp_path):
     report = tmp_path / "r.csv"
-    report.write_text("precious")
     picture = SAMPLE_DATA / "frontal" / "normal-01.jpg"
+    assert run("screen", picture, "--out", report).exit_code == 0
+    before = report.read_bytes()
     refused_with_one_line(run("screen", picture, "--out", report), 2, "exists already", "--force")
-    assert report.read_text() == "precious"
+    assert report.read_bytes() == before
     assert run("screen", picture, "--out", report, "--force").exit_code == 0
     assert len(rows_of(report)) == 1
 
@@ -234,7 +290,7 @@ def test_ctrl_c_leaves_nothing_half_written(tmp_path):
         text=True,
     )
     deadline = time.monotonic() + 60
-    while not list(tmp_path.glob(".r.csv*")) and time.monotonic() < deadline:
+    while not list(tmp_path.glob(".cxrscreen-*")) and time.monotonic() < deadline:
         time.sleep(0.05)
     time.sleep(0.5)
     process.send_signal(signal.SIGINT)

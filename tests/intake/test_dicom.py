@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+import logging
+import warnings
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from pydicom.dataset import Dataset
 
 from cxrscreen.errors import ImageRefusedError
+from cxrscreen.intake import open_image
 from cxrscreen.intake.dicom import describe, read_header
 from cxrscreen.vocabulary import RejectCode, View
 
@@ -42,6 +46,7 @@ def test_age(make_dicom, elements, age):
         ({"ViewPosition": "LL"}, View.LATERAL),
         ({"ViewPosition": "LATERAL LEFT"}, View.LATERAL),
         ({"ViewPosition": "RAO"}, View.OBLIQUE),
+        ({"ViewPosition": "AP OBLIQUE"}, View.OBLIQUE),
         ({"ViewPosition": "SWIMMER"}, View.OTHER),
         ({"ViewPosition": None}, View.UNKNOWN),
         ({"ViewPosition": "", "PatientOrientation": ["A", "F"]}, View.LATERAL),
@@ -85,12 +90,27 @@ def test_the_record_holds_no_name_and_no_identifier(make_dicom):
     assert "SECRET" not in repr(described(make_dicom()))
 
 
-def test_garbage_behind_a_preamble_is_malformed_or_empty(tmp_path):
+def test_the_coded_region_stands_in_for_the_body_part(make_dicom):
+    region = Dataset()
+    region.CodeMeaning = "Hand"
+    path = make_dicom(BodyPartExamined=None, AnatomicRegionSequence=[region])
+    assert described(path).body_part == "HAND"
+
+
+def test_garbage_behind_a_preamble_has_no_pixels(tmp_path):
     path = tmp_path / "x.dcm"
     path.write_bytes(b"\0" * 128 + b"DICM" + bytes(range(256)) * 8)
-    try:
-        record = described(path)
-    except ImageRefusedError as error:
-        assert error.code is RejectCode.MALFORMED_DICOM  # noqa: PT017 - either way is right
-    else:
-        assert record.modality == ""
+    opened = open_image(path)
+    assert opened.record.modality == ""
+    with pytest.raises(ImageRefusedError) as caught:
+        opened.read_pixels()
+    assert caught.value.code is RejectCode.NO_PIXEL_DATA
+
+
+def test_reading_in_threads_leaves_warnings_and_logs_as_they_were(make_dicom):
+    paths = [make_dicom(PatientAge="xyz") for _ in range(40)]
+    logger, filters = logging.getLogger("pydicom"), warnings.filters[:]
+    with ThreadPoolExecutor(4) as pool:
+        assert len(list(pool.map(described, paths))) == 40
+    assert not logger.disabled
+    assert warnings.filters == filters

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cxrscreen.errors import ImageRefusedError, InputNotFoundError, NothingToScreenError
-from cxrscreen.intake.discover import discover
+from cxrscreen.intake.discover import as_paths, discover
 from cxrscreen.intake.sniff import sniff
 from cxrscreen.vocabulary import RejectCode, SourceKind
 
@@ -71,6 +71,29 @@ def test_missing_path_and_empty_folder(tmp_path):
         discover([tmp_path / "nowhere"])
     with pytest.raises(NothingToScreenError):
         discover([tmp_path])
+
+
+def test_a_path_beyond_the_systems_limit_is_an_input(tmp_path):
+    deep = tmp_path
+    start = Path.cwd()
+    try:
+        for _ in range(25):
+            os.chdir(deep)
+            Path("d" * 200).mkdir()
+            deep = Path("d" * 200)
+        found = discover([tmp_path])
+    finally:
+        os.chdir(start)
+    assert len(found) == 1
+    with pytest.raises(ImageRefusedError) as caught:
+        sniff(found[0])
+    assert caught.value.code is RejectCode.UNREADABLE_FILE
+
+
+def test_one_path_may_be_given_alone(tmp_path):
+    assert as_paths(str(tmp_path)) == as_paths(tmp_path) == as_paths([tmp_path]) == (tmp_path,)
+    with pytest.raises(InputNotFoundError, match="empty"):
+        as_paths("")
 
 
 def test_a_deep_tree_does_not_exhaust_the_stack(tmp_path):

@@ -189,6 +189,61 @@ def test_other_uncompressed_syntaxes_are_exact(make_dicom, syntax):
     np.testing.assert_array_equal(other.pixels, plain.pixels)
 
 
+@pytest.mark.parametrize("columns", [63, 62, 32])
+def test_rows_that_a_writer_has_padded_do_not_shear_the_image(make_dicom, columns):
+    path = make_dicom(RAMP, WindowCenter=2048, WindowWidth=4096, Columns=columns)
+    assert refusal(path).code is RejectCode.MALFORMED_DICOM
+
+
+def test_one_byte_of_padding_to_an_even_length_is_allowed(make_dicom):
+    image = read_pixels(make_dicom(RAMP[:63, :63] // 16, bits=8))
+    assert image.pixels.shape == (63, 63)
+
+
+def test_contradicting_polarities_are_refused(make_dicom):
+    path = make_dicom(RAMP, PresentationLUTShape="INVERSE")
+    assert refusal(path).code is RejectCode.MALFORMED_DICOM
+    assert "polarity" in refusal(path).reason
+    agreeing = make_dicom(RAMP, photometric="MONOCHROME1", PresentationLUTShape="INVERSE")
+    assert read_pixels(agreeing).pixels[0, 0] == 1
+
+
+def test_a_big_endian_lookup_table(make_dicom):
+    lut = Dataset()
+    lut.LUTDescriptor = [4096, 0, 12]
+    lut.LUTData = np.arange(4096)[::-1].astype(">u2").tobytes()
+    path = make_dicom(RAMP, VOILUTSequence=[lut])
+    dataset = pydicom.dcmread(path)
+    dataset.VOILUTSequence[0]["LUTData"].VR = "OW"
+    dataset.PixelData = RAMP.astype(">u2").tobytes()
+    dataset.file_meta.TransferSyntaxUID = uid.ExplicitVRBigEndian
+    pydicom.dcmwrite(path, dataset, little_endian=False, implicit_vr=False, force_encoding=True)
+    np.testing.assert_allclose(read_pixels(path).pixels, (4095 - RAMP) / 4095, atol=1e-6)
+
+
+def test_a_table_with_more_than_its_bits_is_refused(make_dicom):
+    lut = Dataset()
+    lut.LUTDescriptor = [4096, 0, 10]
+    lut.LUTData = (np.arange(4096) * 16).astype("<u2").tobytes()
+    assert refusal(make_dicom(RAMP, VOILUTSequence=[lut])).code is RejectCode.MALFORMED_DICOM
+
+
+def test_a_codestream_of_another_shape_is_refused(make_dicom, chest):
+    grey = Image.fromarray((chest * 255).astype(np.uint8))
+    jpeg = encoded(grey, "JPEG", quality=95)
+    swapped = np.zeros(grey.size, dtype=np.uint8)
+    path = make_dicom(swapped, bits=8, syntax=uid.JPEGBaseline8Bit, frame=jpeg)
+    assert refusal(path).code is RejectCode.DECODE_FAILED
+
+
+@pytest.mark.parametrize("bits", [8, 12])
+def test_a_codestream_with_more_bits_than_declared_is_refused(make_dicom, chest, bits):
+    stored = (chest * 65535).astype(np.uint16)
+    j2k = encoded(Image.fromarray(stored), "JPEG2000", no_jp2=True, irreversible=False)
+    path = make_dicom(stored >> 8, bits=bits, syntax=uid.JPEG2000Lossless, frame=j2k)
+    assert refusal(path).code is RejectCode.DECODE_FAILED
+
+
 def test_truncated_uncompressed_pixels_are_refused(make_dicom):
     path = make_dicom(RAMP)
     path.write_bytes(path.read_bytes()[:-100])

@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import io
+import struct
+import zlib
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -69,6 +73,77 @@ def test_a_truncated_image_is_refused(tmp_path, chest, name, options, kept):
     with pytest.raises(ImageRefusedError) as caught:
         raster.read_pixels(path)
     assert caught.value.code is RejectCode.DECODE_FAILED
+
+
+def as_jpeg(chest, mode: str, **options: object) -> bytes:
+    # Noise makes the file large enough to damage its middle.
+    noisy = chest + np.random.default_rng(0).normal(0, 0.02, chest.shape)
+    image = Image.fromarray(np.rint(noisy.clip(0, 1) * 255).astype(np.uint8)).convert(mode)
+    stream = io.BytesIO()
+    image.save(stream, "JPEG", quality=95, **options)
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+@pytest.mark.parametrize("progressive", [False, True])
+def test_a_jpeg_that_its_codec_would_mend_is_refused(tmp_path, chest, mode, progressive, capfd):
+    path = tmp_path / "a.jpg"
+    whole = as_jpeg(chest, mode, progressive=progressive)
+    path.write_bytes(whole)
+    assert raster.read_pixels(path).pixels.shape == chest.shape
+    middle = len(whole) // 2
+    path.write_bytes(whole[:middle] + b"\xff\xd9")
+    with pytest.raises(ImageRefusedError, match="damaged"):
+        raster.read_pixels(path)
+    if not progressive:
+        path.write_bytes(whole[:middle] + whole[middle + 1000 :])
+        with pytest.raises(ImageRefusedError, match="damaged"):
+            raster.read_pixels(path)
+    assert capfd.readouterr().err == ""
+
+
+def png_of(raw: bytes, *, shape: tuple[int, int], interlace: int = 0) -> bytes:
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        checked = kind + data
+        return struct.pack(">I", len(data)) + checked + struct.pack(">I", zlib.crc32(checked))
+
+    header = struct.pack(">IIBBBBB", shape[1], shape[0], 8, 0, 0, 0, interlace)
+    parts = (chunk(b"IHDR", header), chunk(b"IDAT", zlib.compress(raw)), chunk(b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
+
+
+@pytest.mark.parametrize("rows", [200, 199, 120])
+def test_a_png_without_all_of_its_rows_is_refused_not_filled_with_black(tmp_path, chest, rows):
+    grey = np.rint(chest * 255).astype(np.uint8)
+    raw = b"".join(b"\0" + row.tobytes() for row in grey[:rows])
+    path = tmp_path / "a.png"
+    path.write_bytes(png_of(raw, shape=grey.shape))
+    if rows == len(grey):
+        np.testing.assert_allclose(raster.read_pixels(path).pixels, grey / 255)
+    else:
+        with pytest.raises(ImageRefusedError) as caught:
+            raster.read_pixels(path)
+        assert caught.value.code is RejectCode.DECODE_FAILED
+
+
+def test_an_interlaced_png_is_measured_by_its_passes(tmp_path):
+    # 1x1 has one pass of one filter byte and one pixel.
+    (tmp_path / "a.png").write_bytes(png_of(b"\0\x80", shape=(1, 1), interlace=1))
+    assert raster.read_pixels(tmp_path / "a.png").pixels[0, 0] == pytest.approx(128 / 255)
+    # 3x5: five of the seven passes have pixels; 15 pixels and a filter byte for each row.
+    for left_out, whole in ((0, True), (1, False)):
+        length = 15 + sum(rows for rows, columns in ADAM7_OF_3_BY_5 if columns)
+        raw = bytes(length - left_out)
+        (tmp_path / "a.png").write_bytes(png_of(raw, shape=(3, 5), interlace=1))
+        if whole:
+            assert raster.read_pixels(tmp_path / "a.png").pixels.shape == (3, 5)
+        else:
+            with pytest.raises(ImageRefusedError):
+                raster.read_pixels(tmp_path / "a.png")
+
+
+# Rows and columns of each pass over 3 rows of 5 columns.
+ADAM7_OF_3_BY_5 = ((1, 1), (1, 1), (0, 2), (1, 1), (1, 3), (2, 2), (1, 5))
 
 
 def test_an_absurd_size_is_refused_before_it_is_decoded(tmp_path):
