@@ -48,7 +48,7 @@ def screen(
             help="Judge patients outside the model's ages too, with a warning on the row.",
         ),
     ] = False,
-    force: Annotated[bool, typer.Option("--force", help="Replace an existing report.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace an earlier report.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no tables.")] = False,
 ) -> None:
     """Screen radiographs and write a report with one row for every file found.

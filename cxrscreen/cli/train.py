@@ -21,7 +21,7 @@ def train(
     data: Annotated[Path, typer.Option(help="Folder with one folder of images per class.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="The bundle folder to make.")],
     device: Annotated[Device, typer.Option(help="Where to train.")] = Device.AUTO,
-    force: Annotated[bool, typer.Option("--force", help="Replace an existing bundle.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace an earlier bundle.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
 ) -> None:
     """Train a model on labelled radiographs and write it as a bundle.
