@@ -20,9 +20,11 @@ _STDERR: Final = 2
 # One at a time, because a process has one stderr.
 _LOCK: Final = threading.Lock()
 _COMPLAINTS: Final = (
+    b"Bogus Huffman table definition",
     b"Corrupt JPEG data",
-    b"Premature end of JPEG file",
+    b"Inconsistent progression sequence",
     b"Invalid JPEG file structure",
+    b"Premature end of JPEG file",
     b"Unsupported marker type",
 )
 
@@ -35,7 +37,8 @@ class DamagedImageError(ValueError):
 def refuse_damage() -> Iterator[None]:
     """Read what is said on stderr while the block decodes; complaints end it.
 
-    Whatever else is said there in the meantime, by another thread, is passed on.
+    What else is said there in the meantime is dropped: codecs try one reading after another
+    and comment on each, also for sound images. Another thread's lines would be lost with it.
 
     Raises
     ------
@@ -55,11 +58,7 @@ def refuse_damage() -> Iterator[None]:
             os.dup2(saved, _STDERR)
             os.close(saved)
             said.seek(0)
-            lines = said.read().splitlines(keepends=True)
-            complaints = [line for line in lines if line.startswith(_COMPLAINTS)]
-            others = b"".join(line for line in lines if line not in complaints)
-            if others:
-                os.write(_STDERR, others)
-        if complaints:
+            heard = said.read().splitlines()
+        if any(line.startswith(_COMPLAINTS) for line in heard):
             message = "the codec found the image damaged"
             raise DamagedImageError(message)

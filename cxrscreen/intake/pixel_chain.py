@@ -67,6 +67,8 @@ def read_pixels(path: Path) -> PixelImage:
     with quiet_pydicom():
         try:
             dataset = pydicom.dcmread(path, force=True)
+            # pydicom parses an element when it is first used: do it where errors are caught.
+            dataset.get("PixelData")
         except Exception as error:
             reason = f"the pixel data cannot be read ({type(error).__name__})"
             raise ImageRefusedError(RejectCode.DECODE_FAILED, reason) from error
@@ -171,8 +173,11 @@ def _stored_values(dataset: Dataset) -> NDArray[np.int32]:
 def _transfer_syntax(dataset: Dataset) -> pydicom.uid.UID:
     """Return the syntax that the file names or, without file meta, the one it was read in."""
     syntax = getattr(dataset, "file_meta", Dataset()).get("TransferSyntaxUID")
-    if syntax:
+    if isinstance(syntax, str) and syntax:
         return pydicom.uid.UID(syntax)
+    if syntax:
+        reason = "TransferSyntaxUID holds more than one value"
+        raise ImageRefusedError(RejectCode.MALFORMED_DICOM, reason)
     if _is_big_endian(dataset):
         return pydicom.uid.ExplicitVRBigEndian
     return pydicom.uid.ImplicitVRLittleEndian

@@ -300,6 +300,20 @@ def test_an_unknown_compression_is_refused(make_dicom):
     assert refusal(path).code is RejectCode.UNSUPPORTED_ENCODING
 
 
+def test_pixel_data_of_an_unknown_representation_are_refused(make_dicom):
+    path = make_dicom(RAMP, WindowCenter=2048, WindowWidth=4096)
+    content = path.read_bytes()
+    assert content.count(b"\xe0\x7f\x10\x00OW") == 1
+    path.write_bytes(content.replace(b"\xe0\x7f\x10\x00OW", b"\xe0\x7f\x10\x00OU"))
+    assert refusal(path).code in (RejectCode.DECODE_FAILED, RejectCode.MALFORMED_DICOM)
+
+
+def test_two_transfer_syntaxes_are_refused(make_dicom):
+    path = make_dicom(RAMP, WindowCenter=2048, WindowWidth=4096)
+    path.write_bytes(path.read_bytes().replace(b"1.2.840.10008.1.2.1", b"1.2.840.10008\\1.2.1"))
+    assert refusal(path).code is RejectCode.MALFORMED_DICOM
+
+
 def test_a_short_lookup_table_is_refused(make_dicom):
     lut = Dataset()
     lut.LUTDescriptor = [4096, 0, 8]
