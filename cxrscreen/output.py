@@ -65,7 +65,11 @@ def check_writable(path: Path, *, force: bool, replaceable: Callable[[Path], boo
         if not force:
             message = f"{path}: exists already"
             raise OutputError(message, hint=_FORCE_HINT)
-        if not replaceable(path):
+        try:
+            ours = replaceable(path)
+        except OSError as error:
+            raise _cannot_write(path, error) from error
+        if not ours:
             message = f"{path}: is something else than an earlier output and is not replaced"
             raise OutputError(message, hint="Give a name that does not exist.")
     folder = path.parent

@@ -15,7 +15,7 @@ from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.encaps import encapsulate
 
 from cxrscreen import load_bundle
-from cxrscreen.intake.dicom import quiet_pydicom
+from cxrscreen.intake.dicom import quiet_readers
 from cxrscreen.model.bundle import ModelBundle
 from tools.phantom import project, sample_anatomy
 
@@ -76,7 +76,7 @@ def make_dicom(tmp_path: Path) -> MakeDicom:
             dataset["PixelData"].is_undefined_length = True
         path = tmp_path / (name or f"image-{count}.dcm")
         # Files in the wild break the rules: so must the factory.
-        with quiet_pydicom():
+        with quiet_readers():
             for keyword, value in elements.items():
                 if value is None:
                     if keyword in dataset:

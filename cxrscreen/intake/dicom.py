@@ -88,8 +88,8 @@ _QUIET: Final = _Quiet()
 
 
 @contextlib.contextmanager
-def quiet_pydicom() -> Iterator[None]:
-    """Keep pydicom from warning and logging: its messages repeat values of the header."""
+def quiet_readers() -> Iterator[None]:
+    """Keep pydicom and Pillow from warning and logging: they repeat values of the header."""
     _QUIET.enter()
     try:
         yield
@@ -106,7 +106,7 @@ def parses_without_preamble(path: Path, head: bytes) -> bool:
     if len(head) < 8 or head[:2] not in (b"\x02\x00", b"\x08\x00", b"\x00\x08"):  # noqa: PLR2004
         return False
     try:
-        with quiet_pydicom():
+        with quiet_readers():
             header = pydicom.dcmread(
                 path, force=True, stop_before_pixels=True, specific_tags=["SOPClassUID"]
             )
@@ -124,7 +124,7 @@ def read_header(path: Path) -> FileDataset:
         ``UNREADABLE_FILE`` or ``MALFORMED_DICOM``.
     """
     try:
-        with quiet_pydicom(), path.open("rb") as stream:
+        with quiet_readers(), path.open("rb") as stream:
             header = pydicom.dcmread(stream, stop_before_pixels=True, force=True)
             # pydicom parses elements when they are first used: do it where errors are caught.
             header.decode()
@@ -143,7 +143,7 @@ def describe(header: Dataset, *, source: Path) -> ImageRecord:
 
     Empty and absent elements become empty fields: they are common and no error.
     """
-    with quiet_pydicom():
+    with quiet_readers():
         notes: list[str] = []
         return ImageRecord(
             source=source,

@@ -20,7 +20,7 @@ from scipy.special import expit
 
 from cxrscreen.errors import ImageRefusedError
 from cxrscreen.intake import decoders
-from cxrscreen.intake.dicom import items, number, quiet_pydicom, text
+from cxrscreen.intake.dicom import items, number, quiet_readers, text
 from cxrscreen.records import ChainStep, PixelImage
 from cxrscreen.vocabulary import RejectCode
 
@@ -64,7 +64,7 @@ def read_pixels(path: Path) -> PixelImage:
         ``NO_PIXEL_DATA``, ``MALFORMED_DICOM``, ``UNSUPPORTED_ENCODING``, ``TOO_LARGE``,
         ``MULTI_FRAME``, ``COLOUR`` or ``DECODE_FAILED``.
     """
-    with quiet_pydicom():
+    with quiet_readers():
         try:
             dataset = pydicom.dcmread(path, force=True)
             # pydicom parses an element when it is first used: do it where errors are caught.
@@ -90,12 +90,13 @@ def render(dataset: Dataset, stored: NDArray[np.int32]) -> PixelImage:
     lowest, highest = int(stored.min()), int(stored.max())
     chain = _Chain(np.arange(lowest, highest + 1, dtype=np.float64))
     chain.history.append(ChainStep("stored values", "", lowest, highest))
+    index = stored - lowest
     _modality_lut(chain, dataset)
-    _voi(chain, dataset, stored - lowest)
+    _voi(chain, dataset, index)
     _polarity(chain, dataset)
     table = np.clip(chain.values, 0.0, 1.0).astype(np.float32)
     return PixelImage(
-        pixels=table[stored - lowest],
+        pixels=table[index],
         history=tuple(chain.history),
         warnings=tuple(chain.warnings),
     )
@@ -117,8 +118,8 @@ def _check_pixel_format(dataset: Dataset) -> None:
     if not rows or not columns or not allocated or not bits:
         reason = "Rows, Columns, BitsAllocated or BitsStored is missing"
         raise ImageRefusedError(RejectCode.MALFORMED_DICOM, reason)
-    if (number(dataset, "NumberOfFrames") or 1) > 1:
-        frames = int(number(dataset, "NumberOfFrames") or 1)
+    frames = int(number(dataset, "NumberOfFrames") or 1)
+    if frames > 1:
         raise ImageRefusedError(RejectCode.MULTI_FRAME, f"the object holds {frames} frames")
     if rows * columns > MAX_PIXELS:
         reason = f"{columns:.0f}x{rows:.0f} pixels are more than {MAX_PIXELS}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from io import BytesIO
 from pathlib import Path
 from typing import Final
@@ -13,6 +12,7 @@ from PIL import Image, ImageOps
 
 from cxrscreen.errors import ImageRefusedError
 from cxrscreen.intake.decoders import require_sound_jpeg
+from cxrscreen.intake.dicom import quiet_readers
 from cxrscreen.intake.pixel_chain import MAX_PIXELS
 from cxrscreen.intake.png_check import require_whole_png
 from cxrscreen.records import ChainStep, PixelImage
@@ -40,8 +40,7 @@ def read_pixels(path: Path) -> PixelImage:
         ``TOO_LARGE`` or ``DECODE_FAILED``.
     """
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with quiet_readers():
             content = path.read_bytes()
             with Image.open(BytesIO(content), formats=("JPEG", "PNG")) as image:
                 _check_size(*image.size)
