@@ -13,7 +13,7 @@ import math
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from cxrscreen import admission, intake
@@ -27,9 +27,11 @@ from cxrscreen.records import (
     Admission,
     ImageRecord,
     OperatingPoint,
+    Permissions,
     Prediction,
     RunSummary,
     ScreenRow,
+    Source,
 )
 from cxrscreen.vocabulary import Decision, RejectCode, SourceKind
 
@@ -44,13 +46,13 @@ class ScreenOptions:
         Images that go through the network together.
     device
         ``auto`` (CUDA where there is one, else the CPU), ``cpu``, ``cuda`` or ``mps``.
-    allow_out_of_scope
-        Judge patients outside the intended ages, with a warning on the row.
+    permissions
+        What to judge, with a warning on the row, that is refused by default.
     """
 
     batch_size: int = 16
     device: str = "auto"
-    allow_out_of_scope: bool = False
+    permissions: Permissions = field(default_factory=Permissions)
 
     def __post_init__(self) -> None:
         if self.batch_size < 1:
@@ -101,7 +103,7 @@ def screen(
 
 
 def screen_inputs(
-    inputs: Iterable[Path],
+    inputs: Iterable[Source],
     bundle: ModelBundle,
     options: ScreenOptions | None = None,
 ) -> Iterator[ScreenRow]:
@@ -115,7 +117,7 @@ def screen_inputs(
         engine=ENGINE,
     )
     predictor = Predictor(bundle, choose_device(options.device))
-    examined = (_examine(path, bundle, options) for path in inputs)
+    examined = (_examine(source, bundle, options) for source in inputs)
     return _judge(examined, predictor, point, options.batch_size)
 
 
@@ -156,17 +158,15 @@ def summarise(rows: Iterable[ScreenRow]) -> RunSummary:
     return tally.summary(seconds=seconds)
 
 
-def _examine(path: Path, bundle: ModelBundle, options: ScreenOptions) -> _Examined:
+def _examine(source: Source, bundle: ModelBundle, options: ScreenOptions) -> _Examined:
     """Read, admit and transform one input. Raises nothing: an error becomes a refusal."""
     started = time.perf_counter()
-    record = ImageRecord(source=path, kind=SourceKind.OTHER)
+    record = ImageRecord(source=source, kind=SourceKind.OTHER)
     tensor = None
     try:
-        opened = intake.open_image(path)
+        opened = intake.open_image(source)
         record = opened.record
-        admitted = admission.admit_header(
-            record, bundle.intended_use, allow_out_of_scope=options.allow_out_of_scope
-        )
+        admitted = admission.admit_header(record, bundle.intended_use, options.permissions)
         if admitted.admitted:
             image = opened.read_pixels()
             admitted = admission.admit_pixels(image, admitted)

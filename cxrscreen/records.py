@@ -18,13 +18,60 @@ from cxrscreen.vocabulary import Decision, RejectCode, SourceKind, View
 
 
 @dataclass(frozen=True, slots=True)
+class Member:
+    """Where a member lies in its archive.
+
+    Attributes
+    ----------
+    name
+        Its name as the archive has it.
+    position
+        Of a zip, its place in the central directory; of a tar, the offset of its data in
+        bytes. Two members may share a name.
+    size
+        Bytes, unpacked.
+    """
+
+    name: str
+    position: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where an image is: a file, a member of an archive, a frame of either.
+
+    Attributes
+    ----------
+    path
+        Path as the user gave it, with the folder's part below it appended.
+    members
+        The way into an archive, and into the archive in it; empty for a file on disk.
+    frame
+        Number of the frame as DICOM counts, from 1; 0 for an object of a single frame.
+    """
+
+    path: Path
+    members: tuple[Member, ...] = ()
+    frame: int = 0
+
+    @property
+    def location(self) -> str:
+        """Path and members as text, ``export.zip!folder/image.dcm``, without the frame."""
+        return "!".join([str(self.path), *(member.name for member in self.members)])
+
+    def __str__(self) -> str:
+        return f"{self.location} frame {self.frame}" if self.frame else self.location
+
+
+@dataclass(frozen=True, slots=True)
 class ImageRecord:
     """What an input says about itself: where it is and what its header holds.
 
     Attributes
     ----------
     source
-        Path as the user gave it, with the folder's part below it appended.
+        Where it is.
     kind
         What the content is.
     modality, body_part, presentation_intent
@@ -43,7 +90,7 @@ class ImageRecord:
         What reading the header had to assume, one sentence each.
     """
 
-    source: Path
+    source: Source
     kind: SourceKind
     sop_class_uid: str = ""
     sop_instance_uid: str = ""
@@ -137,6 +184,25 @@ class Admission:
     def refuse(cls, code: RejectCode, reason: str, warnings: tuple[str, ...] = ()) -> Admission:
         """Return a refusal by name."""
         return cls(admitted=False, code=code, reason=reason, warnings=warnings)
+
+
+@dataclass(frozen=True, slots=True)
+class Permissions:
+    """What the user asked to have judged that is refused by default.
+
+    Attributes
+    ----------
+    out_of_scope
+        Patients outside the model's ages.
+    secondary_capture
+        Secondary captures and photographs of films (SC, XC).
+    for_processing
+        Raw detector data.
+    """
+
+    out_of_scope: bool = False
+    secondary_capture: bool = False
+    for_processing: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,15 +25,24 @@ class RejectCode(StrEnum):
     DECODE_FAILED = "DECODE_FAILED"
     TOO_LARGE = "TOO_LARGE"
     TOO_SMALL = "TOO_SMALL"
-    MULTI_FRAME = "MULTI_FRAME"
+    ARCHIVE_REFUSED = "ARCHIVE_REFUSED"
+    DECODER_CRASHED = "DECODER_CRASHED"
+    TIMED_OUT = "TIMED_OUT"
+    DUPLICATE = "DUPLICATE"
     WRONG_MODALITY = "WRONG_MODALITY"
+    SECONDARY_CAPTURE = "SECONDARY_CAPTURE"
     FOR_PROCESSING = "FOR_PROCESSING"
+    WRONG_IMAGE_TYPE = "WRONG_IMAGE_TYPE"
     COLOUR = "COLOUR"
     NOT_HUMAN = "NOT_HUMAN"
     WRONG_BODY_PART = "WRONG_BODY_PART"
     WRONG_VIEW = "WRONG_VIEW"
     OUTSIDE_AGE_RANGE = "OUTSIDE_AGE_RANGE"
     BLANK = "BLANK"
+    NOT_FRONTAL_CHEST = "NOT_FRONTAL_CHEST"
+    ROTATED = "ROTATED"
+    INVERTED = "INVERTED"
+    CROPPED = "CROPPED"
     INTERNAL_ERROR = "INTERNAL_ERROR"
 
 
@@ -47,15 +56,24 @@ REJECT_MEANING: dict[RejectCode, str] = {
     RejectCode.DECODE_FAILED: "The pixel data is truncated or damaged.",
     RejectCode.TOO_LARGE: "The image claims more pixels than the safety limit.",
     RejectCode.TOO_SMALL: "The image has too few pixels to be a radiograph.",
-    RejectCode.MULTI_FRAME: "The object holds more than one frame.",
-    RejectCode.WRONG_MODALITY: "The object is not a projection radiograph (CR or DX).",
+    RejectCode.ARCHIVE_REFUSED: "The archive is damaged, encrypted or breaks a safety limit.",
+    RejectCode.DECODER_CRASHED: "The process that read the file died of it or ran out of memory.",
+    RejectCode.TIMED_OUT: "Reading the file took longer than the limit.",
+    RejectCode.DUPLICATE: "The same image as an earlier row, which holds its decision.",
+    RejectCode.WRONG_MODALITY: "The object is not a projection radiograph (CR, DX or RF).",
+    RejectCode.SECONDARY_CAPTURE: "A secondary capture or photograph, judged only when asked for.",
     RejectCode.FOR_PROCESSING: "Raw detector data, not processed for presentation.",
+    RejectCode.WRONG_IMAGE_TYPE: "A localiser or reconstructed image, by its ImageType.",
     RejectCode.COLOUR: "The image is in colour: a photograph or an annotated copy.",
     RejectCode.NOT_HUMAN: "The header describes an animal.",
     RejectCode.WRONG_BODY_PART: "The header names a body part other than the chest.",
     RejectCode.WRONG_VIEW: "The header names a view that is not frontal.",
     RejectCode.OUTSIDE_AGE_RANGE: "The patient's age is outside the model's intended use.",
     RejectCode.BLANK: "The image has no contrast.",
+    RejectCode.NOT_FRONTAL_CHEST: "The pixels do not look like a frontal chest radiograph.",
+    RejectCode.ROTATED: "The radiograph lies on its side or upside down.",
+    RejectCode.INVERTED: "The grey levels look inverted, and no header explains it.",
+    RejectCode.CROPPED: "Only a part of the chest is in the image.",
     RejectCode.INTERNAL_ERROR: "cxrscreen failed on this image: please report it.",
 }
 
@@ -66,6 +84,7 @@ class SourceKind(StrEnum):
     DICOM = "DICOM"
     JPEG = "JPEG"
     PNG = "PNG"
+    TIFF = "TIFF"
     OTHER = "OTHER"
 
 

@@ -13,6 +13,7 @@ from cxrscreen.config import TrainingConfig
 from cxrscreen.evaluation.metrics import roc_auc
 from cxrscreen.model.predictor import Predictor
 from cxrscreen.pipeline import screen_inputs
+from cxrscreen.records import Permissions, Source
 from cxrscreen.training.dataset import fingerprint, scan_labelled_folder
 from cxrscreen.training.split import split_by_patient
 from cxrscreen.vocabulary import Decision, RejectCode
@@ -35,7 +36,7 @@ def pictures(tmp_path, chest) -> Path:
 def test_rows_keep_the_order_of_inputs(pictures, packaged):
     for batch_size in (1, 2, 100):
         rows = list(screen([pictures], packaged, ScreenOptions(batch_size=batch_size)))
-        assert [row.record.source.stem for row in rows] == [str(n) for n in range(10)]
+        assert [row.record.source.path.stem for row in rows] == [str(n) for n in range(10)]
         assert summarise(rows).by_reject_code == {RejectCode.NOT_AN_IMAGE: 4}
 
 
@@ -54,7 +55,7 @@ def test_one_radiograph_gives_one_probability_however_it_was_stored(make_dicom, 
     Image.fromarray(stored * 16).save(png)
     jpeg = paths[0].with_name("8.jpg")
     Image.fromarray((stored // 16).astype(np.uint8)).save(jpeg, quality=97)
-    rows = list(screen_inputs([*paths, png, jpeg], packaged))
+    rows = list(screen_inputs([Source(path) for path in (*paths, png, jpeg)], packaged))
     probabilities = [row.prediction.probability for row in rows]
     assert max(probabilities[:-1]) - min(probabilities[:-1]) < 0.005
     assert abs(probabilities[-1] - probabilities[0]) < 0.02
@@ -74,7 +75,7 @@ def test_a_fault_in_the_code_costs_one_row_and_shows_no_header(
 
     monkeypatch.setattr(admission, "admit_pixels", fail_once)
     with caplog.at_level(logging.DEBUG):
-        first, second = screen_inputs([bad, good], packaged)
+        first, second = screen_inputs([Source(bad), Source(good)], packaged)
     assert first.admission.code is RejectCode.INTERNAL_ERROR
     assert first.decision is Decision.NOT_SCREENED
     assert "SECRET" not in first.admission.reason + caplog.text
@@ -111,8 +112,8 @@ def test_every_file_of_the_real_collection_gets_exactly_one_row(real_data, packa
     folder = real_data / "dicom"
     files = [path for path in folder.rglob("*") if path.is_file()]
     rows = list(screen([folder], packaged))
-    assert sorted(row.record.source for row in rows) == sorted(files)
-    codes = {row.record.source.name: row.admission.code for row in rows}
+    assert sorted(row.record.source.path for row in rows) == sorted(files)
+    codes = {row.record.source.path.name: row.admission.code for row in rows}
     assert RejectCode.INTERNAL_ERROR not in codes.values()
     assert codes["dx_thorax_dog_lateral.dcm"] is RejectCode.NOT_HUMAN
     assert codes["CT_small.dcm"] is RejectCode.WRONG_MODALITY
@@ -123,7 +124,7 @@ def test_every_file_of_the_real_collection_gets_exactly_one_row(real_data, packa
 
 
 def test_adult_chests_can_be_judged_on_request(real_data, packaged):
-    options = ScreenOptions(allow_out_of_scope=True)
+    options = ScreenOptions(permissions=Permissions(out_of_scope=True))
     rows = list(screen([real_data / "dicom" / "chest"], packaged, options))
     assert all(row.prediction is not None for row in rows)
     assert all(any("out of scope" in text for text in row.warnings) for row in rows)
@@ -134,7 +135,7 @@ def test_the_original_pediatric_images(real_data):
     rows = list(screen([real_data / "data" / "pediatric_cxr_originals"], load_bundle()))
     assert len(rows) == 100
     assert all(row.prediction for row in rows)
-    labels = [int("PNEUMONIA" in row.record.source.parts) for row in rows]
+    labels = [int("PNEUMONIA" in row.record.source.path.parts) for row in rows]
     assert roc_auc(labels, [row.prediction.logit for row in rows]) >= 0.97
 
 
@@ -148,7 +149,7 @@ def test_the_packaged_models_own_validation_part(real_data, packaged):
         seed=config.train.seed,
     )
     assert fingerprint(split.validation) == packaged.document.training.validation.fingerprint
-    rows = list(screen_inputs([image.path for image in split.validation], packaged))
+    rows = list(screen_inputs([Source(image.path) for image in split.validation], packaged))
     labels = [image.label for image in split.validation]
     auc = roc_auc(labels, [row.prediction.logit for row in rows])
     assert auc >= 0.98

@@ -13,10 +13,11 @@ from cxrscreen.records import (
     Prediction,
     RunSummary,
     ScreenRow,
+    Source,
 )
 from cxrscreen.vocabulary import Decision, RejectCode, SourceKind
 
-RECORD = ImageRecord(source=Path("a"), kind=SourceKind.PNG)
+RECORD = ImageRecord(source=Source(Path("a")), kind=SourceKind.PNG)
 REFUSED = Admission.refuse(RejectCode.BLANK, "blank")
 JUDGED = Prediction(logit=0.0, probability=0.5)
 

@@ -26,7 +26,7 @@ from cxrscreen import load_bundle, screen
 from cxrscreen.errors import ImageRefusedError
 from cxrscreen.intake import open_image
 from cxrscreen.pipeline import Tally
-from cxrscreen.records import ScreenRow
+from cxrscreen.records import ScreenRow, Source
 from cxrscreen.reports.console import is_flagged, print_run
 from cxrscreen.vocabulary import Decision
 
@@ -79,9 +79,9 @@ def draw_sheet(rows: list[ScreenRow], path: Path) -> None:
         The PNG to write.
     """
     groups = [
-        [row for row in rows if row.record.source.name.startswith("normal-")],
-        [row for row in rows if row.record.source.name.startswith("pneumonia-")],
-        [row for row in rows if row.record.source.parent.name == "refused"],
+        [row for row in rows if row.record.source.path.name.startswith("normal-")],
+        [row for row in rows if row.record.source.path.name.startswith("pneumonia-")],
+        [row for row in rows if row.record.source.path.parent.name == "refused"],
     ]
     columns = max(map(len, groups))
     figure = Figure(figsize=(2.6 * columns, 2.5 * len(groups)), layout="constrained")
@@ -96,12 +96,12 @@ def draw_sheet(rows: list[ScreenRow], path: Path) -> None:
 
 
 def _draw_tile(axes: Axes, row: ScreenRow) -> None:
-    source = row.record.source
+    source = row.record.source.path
     width, height = TILE
     axes.set(xlim=(0, width), ylim=(height, 0), aspect="equal")
     axes.set_title(f"{source.parent.name}/{source.name}", fontsize=9)
     try:
-        pixels = open_image(source).read_pixels().pixels
+        pixels = open_image(Source(source)).read_pixels().pixels
     except ImageRefusedError:
         axes.add_patch(Rectangle((0, 0), width, height, facecolor="#eceff1", zorder=0))
     else:

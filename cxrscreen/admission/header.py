@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from cxrscreen.records import Admission, ImageRecord, IntendedUse
+from cxrscreen.records import Admission, ImageRecord, IntendedUse, Permissions
 from cxrscreen.vocabulary import FRONTAL_VIEWS, RejectCode, SourceKind, View
 
 _CHEST_WORDS: Final = frozenset(["CHEST", "THORAX", "TORAX", "LUNG", "LUNGS"])
@@ -17,7 +17,7 @@ _FOR_PROCESSING: Final = "FOR PROCESSING"
 
 
 def admit_header(
-    record: ImageRecord, intended_use: IntendedUse, *, allow_out_of_scope: bool = False
+    record: ImageRecord, intended_use: IntendedUse, permissions: Permissions | None = None
 ) -> Admission:
     """Decide by the header alone whether a model may judge an image.
 
@@ -27,8 +27,8 @@ def admit_header(
         What the header says.
     intended_use
         Whom the model was made for.
-    allow_out_of_scope
-        Judge a patient outside the intended ages all the same, with a warning on the row.
+    permissions
+        What the user asked to have judged all the same, with a warning on the row.
 
     Returns
     -------
@@ -42,7 +42,7 @@ def admit_header(
     refusal = _refusal(record, intended_use)
     if refusal is not None:
         return refusal
-    return _admit_age(record, intended_use, allow_out_of_scope=allow_out_of_scope)
+    return _admit_age(record, intended_use, permissions or Permissions())
 
 
 def _refusal(record: ImageRecord, intended_use: IntendedUse) -> Admission | None:
@@ -68,7 +68,7 @@ def _refusal(record: ImageRecord, intended_use: IntendedUse) -> Admission | None
 
 
 def _admit_age(
-    record: ImageRecord, intended_use: IntendedUse, *, allow_out_of_scope: bool
+    record: ImageRecord, intended_use: IntendedUse, permissions: Permissions
 ) -> Admission:
     missing = [
         name
@@ -88,6 +88,6 @@ def _admit_age(
     if youngest <= record.age_years < oldest + 1:
         return Admission.accept(warnings)
     finding = f"age {record.age_years:.1f} years is outside the intended {youngest} to {oldest}"
-    if allow_out_of_scope:
+    if permissions.out_of_scope:
         return Admission.accept((*warnings, f"out of scope: {finding}"))
     return Admission.refuse(RejectCode.OUTSIDE_AGE_RANGE, finding, warnings)

@@ -68,12 +68,15 @@ def screen(
 
     from cxrscreen.model.bundle import load_bundle
     from cxrscreen.pipeline import ScreenOptions, Tally, screen_inputs
+    from cxrscreen.records import Permissions
     from cxrscreen.reports.console import is_flagged, most_urgent, print_run
     from cxrscreen.reports.table import RunFacts, write_csv
 
     model = load_bundle(bundle)
     options = ScreenOptions(
-        batch_size=batch_size, device=device.value, allow_out_of_scope=allow_out_of_scope
+        batch_size=batch_size,
+        device=device.value,
+        permissions=Permissions(out_of_scope=allow_out_of_scope),
     )
     facts = RunFacts(
         bundle=model.name,

@@ -14,14 +14,14 @@ import threading
 import warnings
 from collections.abc import Iterator
 from datetime import date
-from pathlib import Path
 from typing import Any, Final
 
 import pydicom
 from pydicom.dataset import Dataset, FileDataset
 
 from cxrscreen.errors import ImageRefusedError
-from cxrscreen.records import ImageRecord
+from cxrscreen.intake.content import Content
+from cxrscreen.records import ImageRecord, Source
 from cxrscreen.vocabulary import RejectCode, SourceKind, View
 
 # PS3.5 section 6.2, VR AS: three digits and a unit.
@@ -97,7 +97,7 @@ def quiet_readers() -> Iterator[None]:
         _QUIET.leave()
 
 
-def parses_without_preamble(path: Path, head: bytes) -> bool:
+def parses_without_preamble(content: Content, head: bytes) -> bool:
     """Return whether a file without the ``DICM`` prefix is DICOM all the same.
 
     Strict: the file starts with an element of group 0002 or 0008 and a parse of its first
@@ -106,16 +106,16 @@ def parses_without_preamble(path: Path, head: bytes) -> bool:
     if len(head) < 8 or head[:2] not in (b"\x02\x00", b"\x08\x00", b"\x00\x08"):  # noqa: PLR2004
         return False
     try:
-        with quiet_readers():
+        with quiet_readers(), content.open() as stream:
             header = pydicom.dcmread(
-                path, force=True, stop_before_pixels=True, specific_tags=["SOPClassUID"]
+                stream, force=True, stop_before_pixels=True, specific_tags=["SOPClassUID"]
             )
             return bool(header.SOPClassUID.is_valid)
     except Exception:  # noqa: BLE001 - a parse of arbitrary bytes may raise anything
         return False
 
 
-def read_header(path: Path) -> FileDataset:
+def read_header(content: Content) -> FileDataset:
     """Return every element before the pixel data, without reading the pixel data.
 
     Raises
@@ -124,10 +124,12 @@ def read_header(path: Path) -> FileDataset:
         ``UNREADABLE_FILE`` or ``MALFORMED_DICOM``.
     """
     try:
-        with quiet_readers(), path.open("rb") as stream:
+        with quiet_readers(), content.open() as stream:
             header = pydicom.dcmread(stream, stop_before_pixels=True, force=True)
             # pydicom parses elements when they are first used: do it where errors are caught.
             header.decode()
+    except ImageRefusedError:
+        raise
     except Exception as error:
         # pydicom raises OSError for bad content too; only the system's own has a number.
         if isinstance(error, OSError) and error.errno is not None:
@@ -138,7 +140,7 @@ def read_header(path: Path) -> FileDataset:
     return header
 
 
-def describe(header: Dataset, *, source: Path) -> ImageRecord:
+def describe(header: Dataset, *, source: Source) -> ImageRecord:
     """Return what a DICOM header says about its image.
 
     Empty and absent elements become empty fields: they are common and no error.

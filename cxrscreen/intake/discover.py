@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from cxrscreen.errors import InputNotFoundError, NothingToScreenError
+from cxrscreen.records import Source
 
 
 def as_paths(paths: str | Path | Iterable[str | Path]) -> tuple[Path, ...]:
@@ -29,8 +30,13 @@ def as_paths(paths: str | Path | Iterable[str | Path]) -> tuple[Path, ...]:
     return tuple(Path(path) for path in given)
 
 
-def discover(paths: Iterable[Path], *, exclude: Iterable[Path] = ()) -> tuple[Path, ...]:
-    """Return every file below ``paths``, each once, as a frozen list in a stable order.
+def discover(paths: Iterable[Path], *, exclude: Iterable[Path] = ()) -> tuple[Source, ...]:
+    """Return every input below ``paths`` as a frozen list in a stable order."""
+    return tuple(Source(path) for path in list_files(paths, exclude=exclude))
+
+
+def list_files(paths: Iterable[Path], *, exclude: Iterable[Path] = ()) -> list[Path]:
+    """Return every file below ``paths``, each once, in a stable order.
 
     Parameters
     ----------
@@ -42,7 +48,7 @@ def discover(paths: Iterable[Path], *, exclude: Iterable[Path] = ()) -> tuple[Pa
 
     Returns
     -------
-    tuple of Path
+    list of Path
         In the order of ``paths``, sorted by name within each folder. A folder that cannot
         be listed stands in the list itself.
 
@@ -71,7 +77,7 @@ def discover(paths: Iterable[Path], *, exclude: Iterable[Path] = ()) -> tuple[Pa
         places = ", ".join(searched) or "no path"
         message = f"nothing to screen: {places} holds no file"
         raise NothingToScreenError(message, hint="Give a folder or file with radiographs.")
-    return tuple(found)
+    return found
 
 
 def _identity(path: Path) -> str:

@@ -8,7 +8,6 @@ are touched once.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -20,6 +19,7 @@ from scipy.special import expit
 
 from cxrscreen.errors import ImageRefusedError
 from cxrscreen.intake import decoders
+from cxrscreen.intake.content import Content
 from cxrscreen.intake.dicom import items, number, quiet_readers, text
 from cxrscreen.records import ChainStep, PixelImage
 from cxrscreen.vocabulary import RejectCode
@@ -50,8 +50,15 @@ class _Chain:
         self.history.append(ChainStep(name, detail, float(values.min()), float(values.max())))
 
 
-def read_pixels(path: Path) -> PixelImage:
-    """Decode a single-frame monochrome DICOM image and run it through the chain.
+def read_pixels(content: Content, frame: int = 0) -> PixelImage:
+    """Decode one frame of a DICOM image and run it through the chain.
+
+    Parameters
+    ----------
+    content
+        The object.
+    frame
+        Which frame, from 0.
 
     Returns
     -------
@@ -62,11 +69,12 @@ def read_pixels(path: Path) -> PixelImage:
     ------
     ImageRefusedError
         ``NO_PIXEL_DATA``, ``MALFORMED_DICOM``, ``UNSUPPORTED_ENCODING``, ``TOO_LARGE``,
-        ``MULTI_FRAME``, ``COLOUR`` or ``DECODE_FAILED``.
+        ``COLOUR`` or ``DECODE_FAILED``.
     """
     with quiet_readers():
         try:
-            dataset = pydicom.dcmread(path, force=True)
+            dataset = _read_all(content)
+            del frame
             # pydicom parses an element when it is first used: do it where errors are caught.
             dataset.get("PixelData")
         except Exception as error:
@@ -75,6 +83,11 @@ def read_pixels(path: Path) -> PixelImage:
         _check_pixel_format(dataset)
         stored = _stored_values(dataset)
         return render(dataset, stored)
+
+
+def _read_all(content: Content) -> Dataset:
+    with content.open() as stream:
+        return pydicom.dcmread(stream, force=True)
 
 
 def render(dataset: Dataset, stored: NDArray[np.int32]) -> PixelImage:
@@ -120,7 +133,9 @@ def _check_pixel_format(dataset: Dataset) -> None:
         raise ImageRefusedError(RejectCode.MALFORMED_DICOM, reason)
     frames = int(number(dataset, "NumberOfFrames") or 1)
     if frames > 1:
-        raise ImageRefusedError(RejectCode.MULTI_FRAME, f"the object holds {frames} frames")
+        raise ImageRefusedError(
+            RejectCode.UNSUPPORTED_ENCODING, f"the object holds {frames} frames"
+        )
     if rows * columns > MAX_PIXELS:
         reason = f"{columns:.0f}x{rows:.0f} pixels are more than {MAX_PIXELS}"
         raise ImageRefusedError(RejectCode.TOO_LARGE, reason)

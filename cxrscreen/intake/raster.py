@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from io import BytesIO
-from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from cxrscreen.errors import ImageRefusedError
+from cxrscreen.intake.content import Content
 from cxrscreen.intake.decoders import require_sound_jpeg
 from cxrscreen.intake.dicom import quiet_readers
 from cxrscreen.intake.pixel_chain import MAX_PIXELS
@@ -25,8 +25,8 @@ _WORD_MAX = 65535
 _LUMINANCE = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 
 
-def read_pixels(path: Path) -> PixelImage:
-    """Decode a JPEG or PNG file.
+def read_pixels(content: Content) -> PixelImage:
+    """Decode a JPEG or PNG image.
 
     Returns
     -------
@@ -41,15 +41,16 @@ def read_pixels(path: Path) -> PixelImage:
     """
     try:
         with quiet_readers():
-            content = path.read_bytes()
-            with Image.open(BytesIO(content), formats=("JPEG", "PNG")) as image:
+            with content.open() as stream:
+                encoded = stream.read()
+            with Image.open(BytesIO(encoded), formats=("JPEG", "PNG")) as image:
                 _check_size(*image.size)
                 mode = image.mode
                 if image.format == "PNG":
-                    require_whole_png(content)
+                    require_whole_png(encoded)
                 else:
                     shape = (image.height, image.width)
-                    require_sound_jpeg(content, shape=shape, components=len(image.getbands()))
+                    require_sound_jpeg(encoded, shape=shape, components=len(image.getbands()))
                 upright = ImageOps.exif_transpose(image)
                 values, colourfulness, top = _grey(upright)
     except ImageRefusedError:

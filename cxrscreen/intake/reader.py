@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 from cxrscreen.errors import ImageRefusedError
 from cxrscreen.intake import dicom, pixel_chain, raster
+from cxrscreen.intake.content import Content
 from cxrscreen.intake.sniff import sniff
-from cxrscreen.records import ImageRecord, PixelImage
+from cxrscreen.records import ImageRecord, PixelImage, Source
 from cxrscreen.vocabulary import RejectCode, SourceKind
 
 
@@ -21,32 +21,42 @@ class OpenedImage:
     ----------
     record
         What the header says.
-    read_pixels
-        Decodes the pixels when called. Raises :class:`ImageRefusedError`.
+    frames
+        Number of images that it holds.
+    read_frame
+        Decodes one of them, counted from 0. Raises :class:`ImageRefusedError`.
     """
 
     record: ImageRecord
-    read_pixels: Callable[[], PixelImage]
+    frames: int
+    read_frame: Callable[[int], PixelImage]
+
+    def read_pixels(self) -> PixelImage:
+        """Decode the first image."""
+        return self.read_frame(0)
 
 
-def open_image(path: Path) -> OpenedImage:
-    """Read the header of ``path`` and return it with the way to its pixels.
+def open_image(source: Source) -> OpenedImage:
+    """Read the header of an input and return it with the way to its pixels.
 
     Raises
     ------
     ImageRefusedError
         The file cannot be read, is no image, or its header is damaged.
     """
-    kind = sniff(path)
+    content = Content(source.path)
+    kind = sniff(content)
     if kind is SourceKind.DICOM:
-        header = dicom.read_header(path)
+        header = dicom.read_header(content)
         return OpenedImage(
-            record=dicom.describe(header, source=path),
-            read_pixels=lambda: pixel_chain.read_pixels(path),
+            record=dicom.describe(header, source=source),
+            frames=1,
+            read_frame=lambda frame: pixel_chain.read_pixels(content, frame),
         )
     if kind in (SourceKind.JPEG, SourceKind.PNG):
         return OpenedImage(
-            record=ImageRecord(source=path, kind=kind),
-            read_pixels=lambda: raster.read_pixels(path),
+            record=ImageRecord(source=source, kind=kind),
+            frames=1,
+            read_frame=lambda _: raster.read_pixels(content),
         )
     raise ImageRefusedError(RejectCode.NOT_AN_IMAGE, "neither DICOM nor JPEG nor PNG")

@@ -47,7 +47,11 @@ def _logit(row: ScreenRow) -> float | None:
 
 #: Every column, in order. ``docs/report-columns.md`` is checked against it.
 COLUMNS: tuple[Column, ...] = (
-    Column("source", "Path of the input.", lambda row, _: str(row.record.source)),
+    Column(
+        "source",
+        "Path of the input; of a member of an archive, `ARCHIVE!MEMBER`.",
+        lambda row, _: row.record.source.location,
+    ),
     Column(
         "status",
         "`SCREENED` or `NOT_SCREENED`.",
@@ -93,7 +97,9 @@ COLUMNS: tuple[Column, ...] = (
         "What had to be assumed, separated by semicolons.",
         lambda row, _: _SEPARATOR.join(row.warnings),
     ),
-    Column("kind", "`DICOM`, `JPEG`, `PNG` or `OTHER`.", lambda row, _: row.record.kind.value),
+    Column(
+        "kind", "`DICOM`, `JPEG`, `PNG`, `TIFF` or `OTHER`.", lambda row, _: row.record.kind.value
+    ),
     Column("modality", "DICOM Modality.", lambda row, _: row.record.modality),
     Column("body_part", "DICOM BodyPartExamined.", lambda row, _: row.record.body_part),
     Column("view", "Projection as far as the header tells.", lambda row, _: row.record.view.value),

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from cxrscreen.config import DataConfig
 from cxrscreen.errors import DatasetError, InputNotFoundError, NothingToScreenError
-from cxrscreen.intake.discover import discover
+from cxrscreen.intake.discover import list_files
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +120,6 @@ def fingerprint(images: Sequence[LabelledImage]) -> str:
 def _files(folder: Path) -> list[Path]:
     try:
         # The search of screening: what cannot be listed is found, and fails by its name.
-        return [file for file in discover([folder]) if not file.name.startswith(".")]
+        return [file for file in list_files([folder]) if not file.name.startswith(".")]
     except (InputNotFoundError, NothingToScreenError):
         return []

@@ -18,6 +18,7 @@ from monai.transforms.transform import MapTransform
 from cxrscreen import intake, preprocess
 from cxrscreen.errors import DatasetError, ImageRefusedError
 from cxrscreen.preprocess import PreprocessSpec
+from cxrscreen.records import Source
 
 Sample = Mapping[Hashable, Any]
 
@@ -40,7 +41,7 @@ class LoadRadiographd(MapTransform):
         for key in self.key_iterator(sample):
             path = Path(sample[key])
             try:
-                sample[key] = intake.open_image(path).read_pixels().pixels
+                sample[key] = intake.open_image(Source(path)).read_pixels().pixels
             except ImageRefusedError as error:
                 message = f"{path}: {error.reason}"
                 hint = "Remove the file from the training data, or replace it."

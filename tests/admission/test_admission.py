@@ -9,12 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cxrscreen.admission import admit_header, admit_pixels
-from cxrscreen.records import Admission, ImageRecord, IntendedUse, PixelImage
+from cxrscreen.records import Admission, ImageRecord, IntendedUse, Permissions, PixelImage, Source
 from cxrscreen.vocabulary import RejectCode, SourceKind, View
 
 CHILDREN = IntendedUse(population="children", age_range_years=(1, 5))
 CHEST = ImageRecord(
-    source=Path("a.dcm"),
+    source=Source(Path("a.dcm")),
     kind=SourceKind.DICOM,
     modality="DX",
     body_part="CHEST",
@@ -63,7 +63,7 @@ def test_what_belongs_to_the_intended_use_is_admitted(change):
 
 
 def test_empty_elements_are_warnings_not_refusals():
-    empty = ImageRecord(source=Path("a"), kind=SourceKind.DICOM)
+    empty = ImageRecord(source=Source(Path("a")), kind=SourceKind.DICOM)
     admission = admit_header(empty, CHILDREN)
     assert admission.admitted
     assert admission.warnings == ("the header does not tell: Modality, body part, view, age",)
@@ -71,14 +71,14 @@ def test_empty_elements_are_warnings_not_refusals():
 
 def test_out_of_scope_can_be_judged_on_request_and_is_marked():
     adult = replace(CHEST, age_years=40.0)
-    admission = admit_header(adult, CHILDREN, allow_out_of_scope=True)
+    admission = admit_header(adult, CHILDREN, Permissions(out_of_scope=True))
     assert admission.admitted
     assert any("out of scope" in warning for warning in admission.warnings)
 
 
 def test_out_of_scope_does_not_open_anything_else():
     hand = replace(CHEST, body_part="HAND")
-    assert not admit_header(hand, CHILDREN, allow_out_of_scope=True).admitted
+    assert not admit_header(hand, CHILDREN, Permissions(out_of_scope=True)).admitted
 
 
 @given(st.floats(0, 130))

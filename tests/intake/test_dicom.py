@@ -10,12 +10,14 @@ from pydicom.dataset import Dataset
 
 from cxrscreen.errors import ImageRefusedError
 from cxrscreen.intake import open_image
+from cxrscreen.intake.content import Content
 from cxrscreen.intake.dicom import describe, read_header
+from cxrscreen.records import Source
 from cxrscreen.vocabulary import RejectCode, View
 
 
 def described(path: Path):
-    return describe(read_header(path), source=path)
+    return describe(read_header(Content(path)), source=Source(path))
 
 
 @pytest.mark.parametrize(
@@ -100,7 +102,7 @@ def test_the_coded_region_stands_in_for_the_body_part(make_dicom):
 def test_garbage_behind_a_preamble_has_no_pixels(tmp_path):
     path = tmp_path / "x.dcm"
     path.write_bytes(b"\0" * 128 + b"DICM" + bytes(range(256)) * 8)
-    opened = open_image(path)
+    opened = open_image(Source(path))
     assert opened.record.modality == ""
     with pytest.raises(ImageRefusedError) as caught:
         opened.read_pixels()

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cxrscreen.errors import ImageRefusedError, InputNotFoundError, NothingToScreenError
+from cxrscreen.intake.content import Content
 from cxrscreen.intake.discover import as_paths, discover
 from cxrscreen.intake.sniff import sniff
 from cxrscreen.vocabulary import RejectCode, SourceKind
@@ -21,7 +22,7 @@ def fill(folder: Path, *names: str) -> None:
 
 def test_every_file_once_in_a_stable_order(tmp_path):
     fill(tmp_path, "b/2.dcm", "b/1.dcm", "a.txt", "c/d/e/.hidden", "b/10.dcm")
-    found = [path.relative_to(tmp_path).as_posix() for path in discover([tmp_path])]
+    found = [source.path.relative_to(tmp_path).as_posix() for source in discover([tmp_path])]
     assert found == ["a.txt", "b/1.dcm", "b/10.dcm", "b/2.dcm", "c/d/e/.hidden"]
 
 
@@ -34,21 +35,21 @@ def test_a_file_given_twice_is_one_input(tmp_path):
 def test_loops_of_links_end(tmp_path):
     fill(tmp_path, "sub/a")
     (tmp_path / "sub" / "up").symlink_to(tmp_path)
-    assert [path.name for path in discover([tmp_path])] == ["a"]
+    assert [source.path.name for source in discover([tmp_path])] == ["a"]
 
 
 def test_a_broken_link_is_an_input_of_its_own(tmp_path):
     (tmp_path / "gone").symlink_to(tmp_path / "nowhere")
-    (path,) = discover([tmp_path])
+    (source,) = discover([tmp_path])
     with pytest.raises(ImageRefusedError) as caught:
-        sniff(path)
+        sniff(Content(source.path))
     assert caught.value.code is RejectCode.UNREADABLE_FILE
 
 
 def test_the_runs_own_output_is_no_input(tmp_path):
     fill(tmp_path, "a", "report.csv")
     found = discover([tmp_path], exclude=[tmp_path / "report.csv"])
-    assert [path.name for path in found] == ["a"]
+    assert [source.path.name for source in found] == ["a"]
 
 
 def test_a_folder_that_cannot_be_listed_is_an_input(tmp_path, monkeypatch):
@@ -61,9 +62,9 @@ def test_a_folder_that_cannot_be_listed_is_an_input(tmp_path, monkeypatch):
         return listing(folder)
 
     monkeypatch.setattr(Path, "iterdir", iterdir)
-    assert [path.name for path in discover([tmp_path])] == ["a", "shut"]
+    assert [source.path.name for source in discover([tmp_path])] == ["a", "shut"]
     with pytest.raises(ImageRefusedError, match="cannot be listed"):
-        sniff(tmp_path / "shut")
+        sniff(Content(tmp_path / "shut"))
 
 
 def test_missing_path_and_empty_folder(tmp_path):
@@ -86,7 +87,7 @@ def test_a_path_beyond_the_systems_limit_is_an_input(tmp_path):
         os.chdir(start)
     assert len(found) == 1
     with pytest.raises(ImageRefusedError) as caught:
-        sniff(found[0])
+        sniff(Content(found[0].path))
     assert caught.value.code is RejectCode.UNREADABLE_FILE
 
 
@@ -116,7 +117,7 @@ def test_as_many_inputs_as_files(tmp_path_factory, names):
         path.write_bytes(b"")
         files.add(path)
     if files:
-        assert set(discover([folder])) == files
+        assert {source.path for source in discover([folder])} == files
 
 
 @pytest.mark.parametrize(
@@ -133,17 +134,17 @@ def test_as_many_inputs_as_files(tmp_path_factory, names):
 def test_content_decides_not_the_name(tmp_path, content, kind):
     path = tmp_path / "image.dcm"
     path.write_bytes(content)
-    assert sniff(path) is kind
+    assert sniff(Content(path)) is kind
 
 
 def test_dicom_without_preamble_is_recognised(make_dicom):
     path = make_dicom()
     path.write_bytes(path.read_bytes()[132:])
-    assert sniff(path) is SourceKind.DICOM
+    assert sniff(Content(path)) is SourceKind.DICOM
 
 
 def test_a_pipe_is_never_opened(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(ImageRefusedError) as caught:
-        sniff(tmp_path / "pipe")
+        sniff(Content(tmp_path / "pipe"))
     assert caught.value.code is RejectCode.NOT_AN_IMAGE

@@ -10,6 +10,7 @@ from PIL import Image
 
 from cxrscreen.errors import ImageRefusedError
 from cxrscreen.intake import raster
+from cxrscreen.intake.content import Content
 from cxrscreen.vocabulary import RejectCode
 
 
@@ -17,7 +18,7 @@ from cxrscreen.vocabulary import RejectCode
 def saved(tmp_path):
     def save(image: Image.Image, name: str, **options: object):
         image.save(tmp_path / name, **options)
-        return raster.read_pixels(tmp_path / name)
+        return raster.read_pixels(Content(tmp_path / name))
 
     return save
 
@@ -71,7 +72,7 @@ def test_a_truncated_image_is_refused(tmp_path, chest, name, options, kept):
     content = path.read_bytes()
     path.write_bytes(content[: int(len(content) * kept)])
     with pytest.raises(ImageRefusedError) as caught:
-        raster.read_pixels(path)
+        raster.read_pixels(Content(path))
     assert caught.value.code is RejectCode.DECODE_FAILED
 
 
@@ -90,15 +91,15 @@ def test_a_jpeg_that_its_codec_would_mend_is_refused(tmp_path, chest, mode, prog
     path = tmp_path / "a.jpg"
     whole = as_jpeg(chest, mode, progressive=progressive)
     path.write_bytes(whole)
-    assert raster.read_pixels(path).pixels.shape == chest.shape
+    assert raster.read_pixels(Content(path)).pixels.shape == chest.shape
     middle = len(whole) // 2
     path.write_bytes(whole[:middle] + b"\xff\xd9")
     with pytest.raises(ImageRefusedError, match="damaged"):
-        raster.read_pixels(path)
+        raster.read_pixels(Content(path))
     if not progressive:
         path.write_bytes(whole[:middle] + whole[middle + 1000 :])
         with pytest.raises(ImageRefusedError, match="damaged"):
-            raster.read_pixels(path)
+            raster.read_pixels(Content(path))
     assert capfd.readouterr().err == ""
 
 
@@ -119,27 +120,27 @@ def test_a_png_without_all_of_its_rows_is_refused_not_filled_with_black(tmp_path
     path = tmp_path / "a.png"
     path.write_bytes(png_of(raw, shape=grey.shape))
     if rows == len(grey):
-        np.testing.assert_allclose(raster.read_pixels(path).pixels, grey / 255)
+        np.testing.assert_allclose(raster.read_pixels(Content(path)).pixels, grey / 255)
     else:
         with pytest.raises(ImageRefusedError) as caught:
-            raster.read_pixels(path)
+            raster.read_pixels(Content(path))
         assert caught.value.code is RejectCode.DECODE_FAILED
 
 
 def test_an_interlaced_png_is_measured_by_its_passes(tmp_path):
     # 1x1 has one pass of one filter byte and one pixel.
     (tmp_path / "a.png").write_bytes(png_of(b"\0\x80", shape=(1, 1), interlace=1))
-    assert raster.read_pixels(tmp_path / "a.png").pixels[0, 0] == pytest.approx(128 / 255)
+    assert raster.read_pixels(Content(tmp_path / "a.png")).pixels[0, 0] == pytest.approx(128 / 255)
     # 3x5: five of the seven passes have pixels; 15 pixels and a filter byte for each row.
     for left_out, whole in ((0, True), (1, False)):
         length = 15 + sum(rows for rows, columns in ADAM7_OF_3_BY_5 if columns)
         raw = bytes(length - left_out)
         (tmp_path / "a.png").write_bytes(png_of(raw, shape=(3, 5), interlace=1))
         if whole:
-            assert raster.read_pixels(tmp_path / "a.png").pixels.shape == (3, 5)
+            assert raster.read_pixels(Content(tmp_path / "a.png")).pixels.shape == (3, 5)
         else:
             with pytest.raises(ImageRefusedError):
-                raster.read_pixels(tmp_path / "a.png")
+                raster.read_pixels(Content(tmp_path / "a.png"))
 
 
 # Rows and columns of each pass over 3 rows of 5 columns.
@@ -150,5 +151,5 @@ def test_an_absurd_size_is_refused_before_it_is_decoded(tmp_path):
     path = tmp_path / "bomb.png"
     Image.new("1", (20_000, 20_000)).save(path)
     with pytest.raises(ImageRefusedError) as caught:
-        raster.read_pixels(path)
+        raster.read_pixels(Content(path))
     assert caught.value.code is RejectCode.TOO_LARGE

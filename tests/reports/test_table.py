@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cxrscreen.records import Admission, ImageRecord, OperatingPoint, Prediction, ScreenRow
+from cxrscreen.records import Admission, ImageRecord, OperatingPoint, Prediction, ScreenRow, Source
 from cxrscreen.reports.table import COLUMNS, RunFacts, write_csv
 from cxrscreen.vocabulary import Decision, RejectCode, SourceKind
 
@@ -23,7 +23,7 @@ def written(path: Path, *rows: ScreenRow) -> list[dict[str, str]]:
 
 
 def judged(**fields: object) -> ScreenRow:
-    record = ImageRecord(**{"source": Path("a.png"), "kind": SourceKind.PNG, **fields})
+    record = ImageRecord(**{"source": Source(Path("a.png")), "kind": SourceKind.PNG, **fields})
     prediction = Prediction(logit=-1.5, probability=0.182426)
     return ScreenRow(record, Admission.accept(("w1", "w2")), prediction, Decision.NEGATIVE, 0.25)
 
@@ -42,7 +42,7 @@ def test_a_judged_row(tmp_path):
 
 
 def test_a_refused_row_has_no_number_that_could_be_taken_for_an_answer(tmp_path):
-    record = ImageRecord(source=Path("a"), kind=SourceKind.OTHER)
+    record = ImageRecord(source=Source(Path("a")), kind=SourceKind.OTHER)
     refusal = Admission.refuse(RejectCode.BLANK, "flat")
     row = ScreenRow(record, refusal, None, Decision.NOT_SCREENED, 0.0)
     (cells,) = written(tmp_path / "r.csv", row)
@@ -67,5 +67,5 @@ def test_column_names_are_unique_and_explained():
 
 @pytest.mark.parametrize("name", [b"\xff\xfe.png", b'quote",\n.png'])
 def test_any_file_name_can_be_written(tmp_path, name):
-    (row,) = written(tmp_path / "r.csv", judged(source=Path(os.fsdecode(name))))
+    (row,) = written(tmp_path / "r.csv", judged(source=Source(Path(os.fsdecode(name)))))
     assert row["source"]

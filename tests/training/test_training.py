@@ -18,6 +18,7 @@ from cxrscreen.config import AugmentConfig, TrainingConfig, load_training_config
 from cxrscreen.errors import DatasetError, TrainingError
 from cxrscreen.intake import open_image
 from cxrscreen.preprocess import PreprocessSpec, to_tensor
+from cxrscreen.records import Source
 from cxrscreen.training import trainer
 from cxrscreen.training.augment import random_transforms
 from cxrscreen.training.dataset import class_weights, scan_labelled_folder
@@ -138,7 +139,7 @@ def test_monai_transforms_equal_the_transform_of_screening(phantoms):
         NormaliseRadiographd("image", spec),
     ):
         sample = transform(sample)
-    expected = to_tensor(open_image(path).read_pixels().pixels, spec)
+    expected = to_tensor(open_image(Source(path)).read_pixels().pixels, spec)
     torch.testing.assert_close(sample["image"], expected, rtol=0, atol=0)
     assert expected.shape == (3, 224, 224)
 
