@@ -187,6 +187,22 @@ class Admission:
 
 
 @dataclass(frozen=True, slots=True)
+class Input:
+    """An input of a run.
+
+    Attributes
+    ----------
+    source
+        Where it is.
+    refusal
+        Set where the search has already found that it cannot be read.
+    """
+
+    source: Source
+    refusal: Admission | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Permissions:
     """What the user asked to have judged that is refused by default.
 
@@ -274,13 +290,17 @@ class OperatingPoint:
 
 @dataclass(frozen=True, slots=True)
 class ScreenRow:
-    """One row of the report: exactly one for every discovered input."""
+    """One row of the report: exactly one for every image found.
+
+    ``duplicate_of`` says where the same image was found before; its row holds the decision.
+    """
 
     record: ImageRecord
     admission: Admission
     prediction: Prediction | None
     decision: Decision
     seconds: float
+    duplicate_of: str = ""
 
     def __post_init__(self) -> None:
         judged = self.prediction is not None

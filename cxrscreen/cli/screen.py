@@ -48,6 +48,13 @@ def screen(
             help="Judge patients outside the model's ages too, with a warning on the row.",
         ),
     ] = False,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=0, help="Processes that read images.", show_default="one for each core"),
+    ] = None,
+    time_limit: Annotated[
+        float, typer.Option(min=0.1, help="Seconds that reading one image may take.")
+    ] = 10.0,
     force: Annotated[bool, typer.Option("--force", help="Replace an earlier report.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no tables.")] = False,
 ) -> None:
@@ -60,7 +67,8 @@ def screen(
     from cxrscreen import __version__
     from cxrscreen.cli.progress import ResultConsole, screening_progress, until_reader_leaves
     from cxrscreen.errors import printable
-    from cxrscreen.intake.discover import as_paths, discover
+    from cxrscreen.intake.discover import discover
+    from cxrscreen.intake.walk import as_paths
     from cxrscreen.output import check_writable, is_report, new_file
 
     check_writable(out, force=force, replaceable=is_report)
@@ -77,6 +85,8 @@ def screen(
         batch_size=batch_size,
         device=device.value,
         permissions=Permissions(out_of_scope=allow_out_of_scope),
+        workers=workers,
+        seconds_per_image=time_limit,
     )
     facts = RunFacts(
         bundle=model.name,
