@@ -105,7 +105,8 @@ def screen(
                 flagged.append(row)
                 if len(flagged) > _KEPT_FLAGGED:
                     flagged[:] = most_urgent(flagged)
-            progress.advance(task)
+            # Frames make more rows than there are inputs.
+            progress.update(task, advance=1, total=max(len(inputs), tally.inputs))
             yield row
 
     with screening_progress(quiet=quiet) as progress:
@@ -115,7 +116,7 @@ def screen(
                 write_csv(temporary, watched(screen_inputs(inputs, model, options)), facts)
         except KeyboardInterrupt:
             message = (
-                f"interrupted after {tally.inputs} of {len(inputs)} inputs: no report was "
+                f"interrupted after {tally.inputs} rows of {len(inputs)} inputs: no report was "
                 "written. Run the same command again."
             )
             raise KeyboardInterrupt(message) from None

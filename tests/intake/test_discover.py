@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -149,3 +151,28 @@ def test_a_pipe_is_never_opened(tmp_path):
     with pytest.raises(ImageRefusedError) as caught:
         sniff(Content(tmp_path / "pipe"))
     assert caught.value.code is RejectCode.NOT_AN_IMAGE
+
+
+@pytest.mark.slow
+def test_a_million_files_take_less_than_a_gigabyte(tmp_path):
+    for folder in range(100):
+        (tmp_path / f"study-{folder:04}").mkdir()
+        for number in range(10_000):
+            name = f"study-{folder:04}/1.2.840.113619.2.5.{number:032}.dcm"
+            os.close(os.open(tmp_path / name, os.O_CREAT | os.O_WRONLY))
+    code = (
+        "import resource, sys, time\n"
+        "from pathlib import Path\n"
+        "from cxrscreen.intake import discover\n"
+        "started = time.monotonic()\n"
+        "found = discover([Path(sys.argv[1])])\n"
+        "peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        "print(len(found), peak // 1024, round(time.monotonic() - started))\n"
+    )
+    output = subprocess.run(
+        [sys.executable, "-c", code, tmp_path], capture_output=True, text=True, check=True
+    ).stdout
+    count, megabytes, seconds = map(int, output.split())
+    sys.stdout.write(f"{count} files: {megabytes} MB, {seconds} s\n")
+    assert count == 1_000_000
+    assert megabytes < 1000
