@@ -21,6 +21,7 @@ from pydicom.dataset import Dataset, FileDataset
 
 from cxrscreen.errors import ImageRefusedError
 from cxrscreen.intake.content import Content
+from cxrscreen.intake.deflated import open_inflated
 from cxrscreen.records import ImageRecord, Source
 from cxrscreen.vocabulary import RejectCode, SourceKind, View
 
@@ -106,7 +107,7 @@ def parses_without_preamble(content: Content, head: bytes) -> bool:
     if len(head) < 8 or head[:2] not in (b"\x02\x00", b"\x08\x00", b"\x00\x08"):  # noqa: PLR2004
         return False
     try:
-        with quiet_readers(), content.open() as stream:
+        with quiet_readers(), open_inflated(content) as stream:
             header = pydicom.dcmread(
                 stream, force=True, stop_before_pixels=True, specific_tags=["SOPClassUID"]
             )
@@ -121,10 +122,11 @@ def read_header(content: Content) -> FileDataset:
     Raises
     ------
     ImageRefusedError
-        ``UNREADABLE_FILE`` or ``MALFORMED_DICOM``.
+        ``UNREADABLE_FILE``, ``MALFORMED_DICOM``, or ``TOO_LARGE`` for one that inflates
+        beyond measure.
     """
     try:
-        with quiet_readers(), content.open() as stream:
+        with quiet_readers(), open_inflated(content) as stream:
             header = pydicom.dcmread(stream, stop_before_pixels=True, force=True)
             # pydicom parses elements when they are first used: do it where errors are caught.
             header.decode()
