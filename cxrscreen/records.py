@@ -115,12 +115,16 @@ class ImageRecord:
 
 @dataclass(frozen=True, slots=True)
 class ChainStep:
-    """One step of the pixel chain and the range of values after it."""
+    """One step of the pixel chain and the range of values after it.
+
+    ``pixels`` are the values after it, float32 ``[H, W]``, where they were asked for.
+    """
 
     name: str
     detail: str
     low: float
     high: float
+    pixels: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -133,7 +133,7 @@ def _decoded(
     bits: tuple[int, int],
     components: int = 1,
 ) -> NDArray[np.integer]:
-    with _as_file(_wrap(frame, syntax, shape, bits, components)) as name:
+    with in_memory_file(_wrap(frame, syntax, shape, bits, components)) as name:
         reader = sitk.ImageFileReader()
         reader.SetImageIO("GDCMImageIO")
         reader.SetFileName(name)
@@ -178,7 +178,7 @@ def _wrap(
 
 
 @contextlib.contextmanager
-def _as_file(content: bytes) -> Iterator[str]:
+def in_memory_file(content: bytes) -> Iterator[str]:
     """Give ``content`` a name that ITK can open: in memory on Linux, else a private file."""
     if hasattr(os, "memfd_create"):
         descriptor = os.memfd_create("cxrscreen")
