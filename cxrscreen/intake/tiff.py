@@ -11,13 +11,14 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass, field
 from io import BytesIO
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from cxrscreen.errors import ImageRefusedError
+from cxrscreen.intake import jpeg_check
 from cxrscreen.intake.codec_watch import refuse_damage
 from cxrscreen.intake.pixel_chain import MAX_PIXELS
 from cxrscreen.intake.samples import Samples
@@ -26,15 +27,16 @@ from cxrscreen.vocabulary import RejectCode
 _WIDTH, _LENGTH, _BITS, _COMPRESSION, _PHOTOMETRIC = 256, 257, 258, 259, 262
 _STRIP_OFFSETS, _ORIENTATION, _SAMPLES, _ROWS_PER_STRIP = 273, 274, 277, 278
 _STRIP_BYTES, _PLANAR, _TILE_WIDTH, _TILE_LENGTH = 279, 284, 322, 323
-_TILE_OFFSETS, _TILE_BYTES, _SAMPLE_FORMAT = 324, 325, 339
+_FILL_ORDER: Final = 266
+_TILE_OFFSETS, _TILE_BYTES, _SAMPLE_FORMAT, _JPEG_TABLES = 324, 325, 339, 347
 _READ: Final = frozenset(
     {
         *(_WIDTH, _LENGTH, _BITS, _COMPRESSION, _PHOTOMETRIC, _STRIP_OFFSETS, _ORIENTATION),
-        *(_SAMPLES, _ROWS_PER_STRIP, _STRIP_BYTES, _PLANAR, _TILE_WIDTH, _TILE_LENGTH),
-        *(_TILE_OFFSETS, _TILE_BYTES, _SAMPLE_FORMAT),
+        *(_SAMPLES, _FILL_ORDER, _ROWS_PER_STRIP, _STRIP_BYTES, _PLANAR, _TILE_WIDTH, _TILE_LENGTH),
+        *(_TILE_OFFSETS, _TILE_BYTES, _SAMPLE_FORMAT, _JPEG_TABLES),
     }
 )
-_TYPES: Final = {1: "B", 3: "H", 4: "I", 16: "Q"}
+_TYPES: Final = {1: "B", 3: "H", 4: "I", 7: "B", 16: "Q"}
 _SHORT: Final = 3
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE, _YCBCR = 0, 1, 2, 3, 6
 _UNCOMPRESSED: Final = 1
@@ -73,6 +75,14 @@ class TiffHeader:
         """Return the first value of a tag."""
         return self.tags.get(tag, (default,))[0]
 
+    def describe(self) -> str:
+        """Return the kind of pixels, for a sentence."""
+        return (
+            f"{self.one(_SAMPLES, 1)} samples of {self.one(_BITS, 1)} bits, "
+            f"PhotometricInterpretation {self.one(_PHOTOMETRIC)}, "
+            f"Compression {self.one(_COMPRESSION, _UNCOMPRESSED)}"
+        )
+
 
 def read(content: bytes) -> Samples:
     """Decode the first image of a TIFF file.
@@ -86,12 +96,13 @@ def read(content: bytes) -> Samples:
     """
     header = tiff_header(content)
     bits = _check_format(header)
-    _require_all_data(header, content)
-    with refuse_damage(), _open(content, header) as image:
-        if image.size != (header.one(_WIDTH), header.one(_LENGTH)):
-            message = f"decoded {image.size} pixels"
-            raise ValueError(message)
-        values = _values(image, bits)
+    pieces = _pieces(header, content)
+    if header.one(_COMPRESSION, _UNCOMPRESSED) == _JPEG:
+        _require_sound_jpegs(header, content, pieces)
+    if _BYTE_BITS < bits < _WORD_BITS:
+        values = _unpacked(header, content, pieces, bits)
+    else:
+        values = _decoded(header, content)
     warnings: tuple[str, ...] = (
         ("the file holds several pages: the first is read",) if header.more else ()
     )
@@ -186,13 +197,16 @@ def _check_format(header: TiffHeader) -> int:
         len(depths) != 1 or not 1 <= bits <= _WORD_BITS or (form == _SIGNED and bits != _WORD_BITS)
     ):
         reason = f"samples of {', '.join(map(str, sorted(depths)))} bits, SampleFormat {form}"
+    elif bits > _BYTE_BITS and header.one(_PLANAR, 1) != 1 and header.one(_SAMPLES, 1) != 1:
+        # Pillow reads these as something else.
+        reason = f"colour planes of {bits} bits"
     else:
         return bits
     raise ImageRefusedError(RejectCode.UNSUPPORTED_ENCODING, reason)
 
 
-def _require_all_data(header: TiffHeader, content: bytes) -> None:
-    """Every strip or tile must be there and lie within the file; a decoder may skip one."""
+def _pieces(header: TiffHeader, content: bytes) -> list[slice]:
+    """Return where strips or tiles lie; all must be within the file: decoders may skip one."""
     width, height = header.one(_WIDTH), header.one(_LENGTH)
     planes = header.one(_SAMPLES, 1) if header.one(_PLANAR, 1) != 1 else 1
     tiled = _TILE_OFFSETS in header.tags
@@ -221,6 +235,55 @@ def _require_all_data(header: TiffHeader, content: bytes) -> None:
         if sum(counts) < row * rows:
             message = f"{sum(counts)} bytes of {row * rows}"
             raise ValueError(message)
+    return [slice(at, at + count) for at, count in zip(offsets, counts, strict=True)]
+
+
+def _require_sound_jpegs(header: TiffHeader, content: bytes, pieces: list[slice]) -> None:
+    """Walk through each strip or tile as a JPEG of its own: libtiff mends in silence."""
+    # TIFF Technical Note 2: a stream of tables, and streams that leave them out.
+    tables = bytes(header.tags.get(_JPEG_TABLES, b""))[:-2]
+    for piece in pieces:
+        stream = tables + content[piece][2:] if tables else content[piece]
+        jpeg = jpeg_check.parse(stream)
+        jpeg_check.require_all_scans(jpeg, stream)
+        jpeg_check.walked_through(jpeg, stream)
+
+
+def _unpacked(
+    header: TiffHeader, content: bytes, pieces: list[slice], bits: int
+) -> NDArray[np.uint16]:
+    """Return uncompressed grey samples that lie across bytes, most significant bit first."""
+    simple = (_COMPRESSION, _UNCOMPRESSED), (_SAMPLES, 1), (_FILL_ORDER, 1)
+    if _TILE_OFFSETS in header.tags or any(header.one(tag, 1) != value for tag, value in simple):
+        reason = f"samples of {bits} bits that are compressed, tiled or in colour"
+        raise ImageRefusedError(RejectCode.UNSUPPORTED_ENCODING, reason)
+    width, height = header.one(_WIDTH), header.one(_LENGTH)
+    row_bytes = -(-width * bits // 8)
+    rows_per_strip = min(header.one(_ROWS_PER_STRIP, height), height)
+    weights = (1 << np.arange(bits - 1, -1, -1)).astype(np.uint16)
+    values = np.empty((height, width), dtype=np.uint16)
+    for at in range(height):
+        strip, row = divmod(at, rows_per_strip)
+        start = pieces[strip].start + row * row_bytes
+        if start + row_bytes > pieces[strip].stop:
+            message = f"row {at} lies outside its strip"
+            raise ValueError(message)
+        packed = np.frombuffer(content, dtype=np.uint8, count=row_bytes, offset=start)
+        values[at] = np.unpackbits(packed)[: width * bits].reshape(width, bits) @ weights
+    return values
+
+
+def _decoded(header: TiffHeader, content: bytes) -> NDArray[Any]:
+    try:
+        with refuse_damage(), _open(content, header) as image:
+            if image.size != (header.one(_WIDTH), header.one(_LENGTH)):
+                message = f"decoded {image.size} pixels"
+                raise ValueError(message)
+            return _values(image)
+    except UnidentifiedImageError as error:
+        # The directory was read and everything lies where it says: Pillow knows no such kind.
+        reason = f"no decoder for {header.describe()}"
+        raise ImageRefusedError(RejectCode.UNSUPPORTED_ENCODING, reason) from error
 
 
 def _open(content: bytes, header: TiffHeader) -> Image.Image:
@@ -238,14 +301,11 @@ def _open(content: bytes, header: TiffHeader) -> Image.Image:
     return Image.open(BytesIO(bytes(patched)), formats=("TIFF",))
 
 
-def _values(image: Image.Image, bits: int) -> NDArray[np.generic]:
+def _values(image: Image.Image) -> NDArray[Any]:
     if image.mode == "1":
         return np.asarray(image.convert("L"))
-    if image.mode == "L" or (image.mode.startswith("I") and bits > _BYTE_BITS):
+    if image.mode in ("L", "I", "I;16", "I;16B"):
         return np.asarray(image)
-    if image.mode.startswith("I") or image.mode == "F":
-        message = f"decoded to mode {image.mode}"
-        raise ValueError(message)
     if image.mode in ("RGB", "RGBX", "YCbCr"):
         return np.asarray(image.convert("RGB"))
     return np.asarray(image.convert("RGBA"))
