@@ -178,7 +178,7 @@ class _Frame:
 
 
 def _decoded(content: bytes, frame: _Frame) -> NDArray[np.integer]:
-    with _as_file(_wrap(content, frame)) as name:
+    with in_memory_file(_wrap(content, frame)) as name:
         reader = sitk.ImageFileReader()
         reader.SetImageIO("GDCMImageIO")
         reader.SetFileName(name)
@@ -217,7 +217,7 @@ def _wrap(content: bytes, frame: _Frame) -> bytes:
 
 
 @contextlib.contextmanager
-def _as_file(content: bytes) -> Iterator[str]:
+def in_memory_file(content: bytes) -> Iterator[str]:
     """Give ``content`` a name that ITK can open: in memory on Linux, else a private file."""
     if hasattr(os, "memfd_create"):
         descriptor = os.memfd_create("cxrscreen")

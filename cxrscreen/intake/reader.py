@@ -62,7 +62,7 @@ def open_image(source: Source) -> OpenedImage:
             frames=1,
             read_frame=lambda frame: pixel_chain.read_pixels(content, frame),
         )
-    if kind in (SourceKind.JPEG, SourceKind.PNG):
+    if kind in (SourceKind.JPEG, SourceKind.PNG, SourceKind.TIFF):
         return OpenedImage(
             record=ImageRecord(source=source, kind=kind),
             frames=1,
