@@ -74,16 +74,37 @@ class ImageRecord:
         Where it is.
     kind
         What the content is.
+    sop_class
+        Registered name of the SOP class, empty if it is private or unknown.
     modality, body_part, presentation_intent
         DICOM ``Modality``, ``BodyPartExamined``, ``PresentationIntentType``; empty if absent.
+    image_type
+        The values of DICOM ``ImageType``; a value that is no code is empty.
+    named_parts
+        Parts of the body that ``BodyPartExamined`` and the coded region name, in a fixed
+        vocabulary: ``CHEST``, ``KNEE``; ``OTHER`` for one that is not recognised.
+    series_parts, study_parts
+        Parts that descriptions of the series and of the study name, likewise.
+    laterality
+        ``L``, ``R``, ``B`` or ``U`` of the image, empty if absent.
+    burned_in
+        Whether DICOM ``BurnedInAnnotation`` is ``YES``.
     view
         Projection as far as the header tells.
+    view_evidence
+        The element that tells the view, with its value if that is a code.
+    patient_orientation
+        The two values of DICOM ``PatientOrientation``, none if absent or malformed.
     age_years
         Age at the study in years, ``None`` if unknown.
+    birth_date_age_years
+        Age by the date of birth where it contradicts ``PatientAge``, else ``None``.
     sex
         DICOM ``PatientSex`` (``M``, ``F``, ``O``), empty if absent.
     pixel_spacing_mm
         Row and column spacing in millimetres, ``None`` if unknown.
+    animal_evidence
+        What in the header tells of an animal; empty for a person.
     patient_key
         Pseudonymous key that groups the images of one patient; empty if unknown.
     notes
@@ -93,24 +114,35 @@ class ImageRecord:
     source: Source
     kind: SourceKind
     sop_class_uid: str = ""
+    sop_class: str = ""
     sop_instance_uid: str = ""
     series_instance_uid: str = ""
     study_instance_uid: str = ""
     modality: str = ""
+    image_type: tuple[str, ...] = ()
     body_part: str = ""
+    named_parts: tuple[str, ...] = ()
+    series_parts: tuple[str, ...] = ()
+    study_parts: tuple[str, ...] = ()
+    laterality: str = ""
     presentation_intent: str = ""
+    burned_in: bool = False
     view: View = View.UNKNOWN
+    view_evidence: str = ""
+    patient_orientation: tuple[str, ...] = ()
     age_years: float | None = None
+    birth_date_age_years: float | None = None
     sex: str = ""
     pixel_spacing_mm: tuple[float, float] | None = None
-    is_animal: bool = False
+    animal_evidence: str = ""
     patient_key: str = ""
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if self.age_years is not None and not 0 <= self.age_years < 200:  # noqa: PLR2004
-            message = f"age of {self.age_years} years"
-            raise ValueError(message)
+        for age in (self.age_years, self.birth_date_age_years):
+            if age is not None and not 0 <= age < 200:  # noqa: PLR2004
+                message = f"age of {age} years"
+                raise ValueError(message)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -123,7 +123,7 @@ def test_every_file_of_the_real_collection_gets_exactly_one_row(real_data, packa
     assert RejectCode.INTERNAL_ERROR not in codes.values()
     assert codes["dx_thorax_dog_lateral.dcm"] is RejectCode.NOT_HUMAN
     assert codes["CT_small.dcm"] is RejectCode.WRONG_MODALITY
-    assert codes["rsna_850819.dcm"] is RejectCode.OUTSIDE_AGE_RANGE
+    assert codes["rsna_850819.dcm"] is RejectCode.SECONDARY_CAPTURE
     for name in ("RG2_UNC.dcm", "RG3_J2KR.dcm"):
         assert codes[name] is RejectCode.WRONG_BODY_PART
     assert {row.decision for row in rows} == {Decision.NOT_SCREENED}

@@ -48,6 +48,20 @@ def screen(
             help="Judge patients outside the model's ages too, with a warning on the row.",
         ),
     ] = False,
+    allow_secondary_capture: Annotated[
+        bool,
+        typer.Option(
+            "--allow-secondary-capture",
+            help="Judge secondary captures and photographs of films (SC, XC) too.",
+        ),
+    ] = False,
+    allow_for_processing: Annotated[
+        bool,
+        typer.Option(
+            "--allow-for-processing",
+            help="Judge raw detector data (FOR PROCESSING) too.",
+        ),
+    ] = False,
     workers: Annotated[
         int | None,
         typer.Option(min=0, help="Processes that read images.", show_default="one for each core"),
@@ -84,7 +98,11 @@ def screen(
     options = ScreenOptions(
         batch_size=batch_size,
         device=device.value,
-        permissions=Permissions(out_of_scope=allow_out_of_scope),
+        permissions=Permissions(
+            out_of_scope=allow_out_of_scope,
+            secondary_capture=allow_secondary_capture,
+            for_processing=allow_for_processing,
+        ),
         workers=workers,
         seconds_per_image=time_limit,
     )
