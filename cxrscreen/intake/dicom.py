@@ -36,7 +36,7 @@ from cxrscreen.intake.header_text import (
     uid,
     words,
 )
-from cxrscreen.intake.sop_class import may_hold_radiograph, name_of
+from cxrscreen.intake.sop_class import may_hold_frames, may_hold_radiograph, name_of
 from cxrscreen.intake.view import (
     EXAMINATION_ELEMENTS,
     Examination,
@@ -70,6 +70,7 @@ _HUMAN_CODES: Final = listed("337915000, L-85003, L-85B00")
 _LAST_TAG: Final = 0x0054FFFF
 # What tells one object from another, up to SeriesInstanceUID.
 _LAST_TAG_OF_OTHERS: Final = 0x0020000E
+_NUMBER_OF_FRAMES: Final = 0x00280008
 _IDENTITY: Final = (
     "SOPClassUID",
     "SOPInstanceUID",
@@ -192,6 +193,9 @@ def read_header(content: Content) -> FileDataset:
             if may_hold_radiograph(_sop_class_uid(header), text(header, "Modality").upper()):
                 stream.seek(0)
                 header = _read_up_to(_LAST_TAG, stream)
+            elif may_hold_frames(_sop_class_uid(header)):
+                stream.seek(0)
+                header = _read_up_to(_NUMBER_OF_FRAMES, stream)
     except ImageRefusedError:
         raise
     except Exception as error:
