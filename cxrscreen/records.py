@@ -145,14 +145,26 @@ class ImageRecord:
                 raise ValueError(message)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class ChainStep:
-    """One step of the pixel chain and the range of values after it."""
+    """One step of the pixel chain and the range of values after it.
+
+    Attributes
+    ----------
+    name, detail
+        What was done.
+    low, high
+        Least and largest value that the image holds after it.
+    pixels
+        Where asked for, the image after it: float32 ``[H, W]``, ``low`` to ``high`` scaled to
+        0..1.
+    """
 
     name: str
     detail: str
     low: float
     high: float
+    pixels: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
