@@ -130,7 +130,8 @@ def test_every_file_of_the_real_collection_gets_exactly_one_row(real_data, packa
 
 
 def test_adult_chests_can_be_judged_on_request(real_data, packaged):
-    options = ScreenOptions(permissions=Permissions(out_of_scope=True))
+    permissions = Permissions(out_of_scope=True, secondary_capture=True)
+    options = ScreenOptions(permissions=permissions)
     rows = list(screen([real_data / "dicom" / "chest"], packaged, options))
     assert all(row.prediction is not None for row in rows)
     assert all(any("out of scope" in text for text in row.warnings) for row in rows)

@@ -190,7 +190,7 @@ def read_header(content: Content) -> FileDataset:
     try:
         with quiet_readers(), open_inflated(content) as stream:
             header = _read_up_to(_LAST_TAG_OF_OTHERS, stream)
-            if may_hold_radiograph(_sop_class_uid(header), text(header, "Modality").upper()):
+            if may_hold_radiograph(_sop_class_uid(header), code(header, "Modality")):
                 stream.seek(0)
                 header = _read_up_to(_LAST_TAG, stream)
             elif may_hold_frames(_sop_class_uid(header)):
@@ -215,10 +215,12 @@ def describe(header: Dataset, *, source: Source) -> ImageRecord:
     No field holds free text: only codes, UIDs, numbers, and words of our own vocabulary.
     """
     with quiet_readers():
-        examination = read_examination(header)
+        sop_class_uid, modality = _sop_class_uid(header), code(header, "Modality")
+        # How an examination is described can change nothing for what is no radiograph.
+        candidate = may_hold_radiograph(sop_class_uid, modality)
+        examination = read_examination(header) if candidate else ()
         view, age = read_view(header, examination), read_age(header)
         body = read_body_part(header, examination)
-        sop_class_uid = _sop_class_uid(header)
         sex = text(header, "PatientSex").upper()[:1]
         return ImageRecord(
             source=source,
@@ -228,7 +230,7 @@ def describe(header: Dataset, *, source: Source) -> ImageRecord:
             sop_instance_uid=uid(header, "SOPInstanceUID"),
             series_instance_uid=uid(header, "SeriesInstanceUID"),
             study_instance_uid=uid(header, "StudyInstanceUID"),
-            modality=code(header, "Modality"),
+            modality=modality,
             image_type=tuple(as_code(value) for value in texts(header, "ImageType")),
             body_part=body.body_part,
             named_parts=body.named,
