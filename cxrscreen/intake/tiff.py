@@ -50,6 +50,7 @@ _FLOAT: Final = 3
 _MAX_ENTRIES: Final = 4096
 _CHUNK_BYTES: Final = 1 << 20
 _BYTE_BITS, _WORD_BITS = 8, 16
+_PILLOW_BITS: Final = (1, 2, 4, 8, 16)
 _UPRIGHT: Final = 1
 
 
@@ -105,7 +106,7 @@ def read(content: bytes) -> Samples:
         _require_sound_jpegs(header, content, pieces)
     elif compression in _DEFLATE:
         _require_checksums(content, pieces)
-    if _BYTE_BITS < bits < _WORD_BITS:
+    if bits not in _PILLOW_BITS:
         values = _unpacked(header, content, pieces, bits)
     else:
         values = _decoded(header, content)
