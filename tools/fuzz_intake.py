@@ -234,7 +234,7 @@ def summary(found: Findings) -> str:
         )
     lines += [
         "",
-        f"Damaged pixels: refused / judged and near / judged and far (mean over {FAR}).",
+        f"Damaged pixels: refused / decoded and near / decoded and far (mean over {FAR}).",
         "",
         "| encoding | one bit flipped | a block zeroed | a block taken out |",
         "| --- | ---: | ---: | ---: |",
