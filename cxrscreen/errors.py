@@ -77,6 +77,12 @@ class MetricError(CxrScreenError):
     """A metric is undefined for the given labels and scores."""
 
 
+class WorkerError(CxrScreenError):
+    """The processes that examine images cannot be started."""
+
+    exit_code: ClassVar[int] = 1
+
+
 class TrainingError(CxrScreenError):
     """Training cannot go on (for example a loss that is not finite)."""
 

@@ -1,6 +1,6 @@
 """Screening, from paths to rows: the file to read first.
 
-    discover -> open -> admit (header) -> read pixels -> admit (pixels) -> transform
+    discover -> examine: open -> admit (header) -> read pixels -> admit (pixels) -> resize
              -> predict -> decide -> ScreenRow
 
 Two promises are kept here. One row per discovered input: whatever goes wrong with an image
@@ -9,31 +9,36 @@ becomes its row. And what was not judged is ``NOT_SCREENED``, never ``NEGATIVE``
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import math
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cxrscreen import admission, intake
+from cxrscreen import intake
 from cxrscreen.calibration.operating_point import decide, require_fingerprints
 from cxrscreen.calibration.probability import probability_of
-from cxrscreen.errors import ImageRefusedError
+from cxrscreen.examine import Examined, ExamineSettings, examine, internal_error
 from cxrscreen.model.bundle import ModelBundle
 from cxrscreen.model.predictor import ENGINE, Predictor, choose_device
-from cxrscreen.preprocess import NetworkInput, to_tensor
+from cxrscreen.preprocess import from_resized
 from cxrscreen.records import (
     Admission,
-    ImageRecord,
+    Input,
     OperatingPoint,
     Permissions,
     Prediction,
     RunSummary,
     ScreenRow,
-    Source,
 )
-from cxrscreen.vocabulary import Decision, RejectCode, SourceKind
+from cxrscreen.vocabulary import Decision, RejectCode
+from cxrscreen.workers import ExaminerPool, WorkerLimits
+from cxrscreen.workers.pool import default_workers
+
+_Waiting = tuple[Examined, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,26 +53,23 @@ class ScreenOptions:
         ``auto`` (CUDA where there is one, else the CPU), ``cpu``, ``cuda`` or ``mps``.
     permissions
         What to judge, with a warning on the row, that is refused by default.
+    workers
+        Processes that read images, one for each core if ``None``. With 0 they are read in
+        this process, and a decoder that dies takes the run with it.
+    seconds_per_image
+        Time that reading one image may take.
     """
 
     batch_size: int = 16
     device: str = "auto"
     permissions: Permissions = field(default_factory=Permissions)
+    workers: int | None = None
+    seconds_per_image: float = 10.0
 
     def __post_init__(self) -> None:
         if self.batch_size < 1:
             message = f"batch_size is {self.batch_size}: at least one image"
             raise ValueError(message)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Examined:
-    """An input on its way: with a tensor if it was admitted, without if it was refused."""
-
-    record: ImageRecord
-    admission: Admission
-    tensor: NetworkInput | None
-    seconds: float
 
 
 def screen(
@@ -89,7 +91,7 @@ def screen(
     Yields
     ------
     ScreenRow
-        One for each file, in the order in which they were found.
+        One for each image, in the order in which they were found.
 
     Raises
     ------
@@ -103,11 +105,11 @@ def screen(
 
 
 def screen_inputs(
-    inputs: Iterable[Source],
+    inputs: Sequence[Input],
     bundle: ModelBundle,
     options: ScreenOptions | None = None,
 ) -> Iterator[ScreenRow]:
-    """Screen a list of inputs that :func:`cxrscreen.intake.discover` froze."""
+    """Screen inputs as :func:`cxrscreen.intake.discover` freezes them."""
     options = options or ScreenOptions()
     point = bundle.default_point
     require_fingerprints(
@@ -116,9 +118,30 @@ def screen_inputs(
         preprocessing=bundle.spec.fingerprint(),
         engine=ENGINE,
     )
-    predictor = Predictor(bundle, choose_device(options.device))
-    examined = (_examine(source, bundle, options) for source in inputs)
-    return _judge(examined, predictor, point, options.batch_size)
+    settings = ExamineSettings(bundle.spec, bundle.intended_use, options.permissions)
+    return _rows(inputs, bundle, settings, options)
+
+
+def _rows(
+    inputs: Sequence[Input],
+    bundle: ModelBundle,
+    settings: ExamineSettings,
+    options: ScreenOptions,
+) -> Iterator[ScreenRow]:
+    workers = default_workers() if options.workers is None else options.workers
+    with contextlib.ExitStack() as open_pool:
+        if workers:
+            # Started first: they load their libraries while the predictor loads here.
+            pool = ExaminerPool(
+                settings,
+                workers=min(workers, len(inputs)),
+                limits=WorkerLimits(seconds=options.seconds_per_image),
+            )
+            examined = open_pool.enter_context(pool).examine_all(inputs)
+        else:
+            examined = (image for item in inputs for image in examine(item, settings))
+        predictor = Predictor(bundle, choose_device(options.device))
+        yield from _judge(examined, predictor, bundle, options.batch_size)
 
 
 class Tally:
@@ -158,51 +181,63 @@ def summarise(rows: Iterable[ScreenRow]) -> RunSummary:
     return tally.summary(seconds=seconds)
 
 
-def _examine(source: Source, bundle: ModelBundle, options: ScreenOptions) -> _Examined:
-    """Read, admit and transform one input. Raises nothing: an error becomes a refusal."""
-    started = time.perf_counter()
-    record = ImageRecord(source=source, kind=SourceKind.OTHER)
-    tensor = None
-    try:
-        opened = intake.open_image(source)
-        record = opened.record
-        admitted = admission.admit_header(record, bundle.intended_use, options.permissions)
-        if admitted.admitted:
-            image = opened.read_pixels()
-            admitted = admission.admit_pixels(image, admitted)
-            if admitted.admitted:
-                tensor = to_tensor(image.pixels, bundle.spec)
-    except ImageRefusedError as error:
-        admitted = Admission.refuse(error.code, error.reason)
-    except Exception as error:  # noqa: BLE001 - one image never stops a run
-        # The type alone: a message may repeat what a header says about a person.
-        admitted = _internal_error(error)
-    return _Examined(record, admitted, tensor, time.perf_counter() - started)
+class _Duplicates:
+    """Recognises an image that has been judged: by its UID and what the network sees of it.
+
+    The UID alone does not do: exports that use one twice would hide the second image.
+    """
+
+    def __init__(self) -> None:
+        self._images: dict[tuple[str, bytes], str] = {}
+        self._uids: dict[str, str] = {}
+
+    def mark(self, item: Examined) -> tuple[Examined, str]:
+        """Return the image, refused if it is one of before, and where that one is."""
+        if item.pixels is None:
+            return item, ""
+        uid, here = item.record.sop_instance_uid, str(item.record.source)
+        if uid and item.record.source.frame:
+            uid = f"{uid}#{item.record.source.frame}"
+        identity = (uid, item.digest())
+        if (earlier := self._images.get(identity)) is not None:
+            refusal = Admission.refuse(RejectCode.DUPLICATE, f"the same image as {earlier}")
+            return dataclasses.replace(item, admission=refusal, pixels=None), earlier
+        self._images[identity] = here
+        if not uid:
+            return item, ""
+        if (namesake := self._uids.setdefault(uid, here)) != here:
+            warning = f"other pixels under the SOPInstanceUID of {namesake}"
+            warned = Admission.accept((*item.admission.warnings, warning))
+            return dataclasses.replace(item, admission=warned), ""
+        return item, ""
 
 
 def _judge(
-    examined: Iterable[_Examined],
+    examined: Iterable[Examined],
     predictor: Predictor,
-    point: OperatingPoint,
+    bundle: ModelBundle,
     batch_size: int,
 ) -> Iterator[ScreenRow]:
     """Run admitted images through the network in batches; rows keep the order of inputs."""
-    waiting: list[_Examined] = []
+    duplicates = _Duplicates()
+    waiting: list[_Waiting] = []
     admitted = 0
     for item in examined:
-        waiting.append(item)
-        admitted += item.tensor is not None
+        waiting.append(duplicates.mark(item))
+        admitted += waiting[-1][0].pixels is not None
         # Refused inputs pass at once unless an admitted one waits before them.
         if admitted in (0, batch_size):
-            yield from _flush(waiting, predictor, point)
+            yield from _flush(waiting, predictor, bundle)
             waiting, admitted = [], 0
-    yield from _flush(waiting, predictor, point)
+    yield from _flush(waiting, predictor, bundle)
 
 
 def _flush(
-    waiting: list[_Examined], predictor: Predictor, point: OperatingPoint
+    waiting: list[_Waiting], predictor: Predictor, bundle: ModelBundle
 ) -> Iterator[ScreenRow]:
-    tensors = [item.tensor for item in waiting if item.tensor is not None]
+    tensors = [
+        from_resized(item.pixels, bundle.spec) for item, _ in waiting if item.pixels is not None
+    ]
     started = time.perf_counter()
     failure: Admission | None = None
     logits = iter(())
@@ -210,18 +245,18 @@ def _flush(
         try:
             logits = iter(predictor.logits(tensors).tolist())
         except Exception as error:  # noqa: BLE001 - the batch becomes rows, the run goes on
-            failure = _internal_error(error)
+            failure = internal_error(error)
     share = (time.perf_counter() - started) / max(len(tensors), 1)
-    for item in waiting:
-        if item.tensor is None:
-            yield _refused(item, item.admission)
+    for item, earlier in waiting:
+        if item.pixels is None:
+            yield _refused(item, item.admission, earlier)
         elif failure is not None:
             yield _refused(item, failure)
         else:
-            yield _judged(item, next(logits), point, share)
+            yield _judged(item, next(logits), bundle.default_point, share)
 
 
-def _judged(item: _Examined, logit: float, point: OperatingPoint, share: float) -> ScreenRow:
+def _judged(item: Examined, logit: float, point: OperatingPoint, share: float) -> ScreenRow:
     if not math.isfinite(logit):
         reason = "the model's output is not a finite number"
         return _refused(item, Admission.refuse(RejectCode.INTERNAL_ERROR, reason))
@@ -235,17 +270,12 @@ def _judged(item: _Examined, logit: float, point: OperatingPoint, share: float) 
     )
 
 
-def _refused(item: _Examined, refusal: Admission) -> ScreenRow:
+def _refused(item: Examined, refusal: Admission, duplicate_of: str = "") -> ScreenRow:
     return ScreenRow(
         record=item.record,
         admission=refusal,
         prediction=None,
         decision=Decision.NOT_SCREENED,
         seconds=item.seconds,
-    )
-
-
-def _internal_error(error: Exception) -> Admission:
-    return Admission.refuse(
-        RejectCode.INTERNAL_ERROR, f"cxrscreen failed on this image ({type(error).__name__})"
+        duplicate_of=duplicate_of,
     )

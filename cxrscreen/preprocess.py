@@ -113,6 +113,17 @@ def normalise(image: torch.Tensor, spec: PreprocessSpec) -> torch.Tensor:
     return ((image - spec.mean) / spec.std).expand(spec.channels, -1, -1)
 
 
+def from_resized(pixels: NDArray[np.float32], spec: PreprocessSpec) -> NetworkInput:
+    """Return the network's input for pixels that :func:`resize` made and a process passed on.
+
+    Parameters
+    ----------
+    pixels
+        float32 ``[S, S]`` in 0..1.
+    """
+    return normalise(torch.from_numpy(pixels)[None], spec)
+
+
 def to_tensor(pixels: NDArray[np.float32], spec: PreprocessSpec) -> torch.Tensor:
     """Return the network's input for a radiograph: resize, then normalise.
 

@@ -74,16 +74,37 @@ class ImageRecord:
         Where it is.
     kind
         What the content is.
+    sop_class
+        Registered name of the SOP class, empty if it is private or unknown.
     modality, body_part, presentation_intent
         DICOM ``Modality``, ``BodyPartExamined``, ``PresentationIntentType``; empty if absent.
+    image_type
+        The values of DICOM ``ImageType``; a value that is no code is empty.
+    named_parts
+        Parts of the body that ``BodyPartExamined`` and the coded region name, in a fixed
+        vocabulary: ``CHEST``, ``KNEE``; ``OTHER`` for one that is not recognised.
+    series_parts, study_parts
+        Parts that descriptions of the series and of the study name, likewise.
+    laterality
+        ``L``, ``R``, ``B`` or ``U`` of the image, empty if absent.
+    burned_in
+        Whether DICOM ``BurnedInAnnotation`` is ``YES``.
     view
         Projection as far as the header tells.
+    view_evidence
+        The element that tells the view, with its value if that is a code.
+    patient_orientation
+        The two values of DICOM ``PatientOrientation``, none if absent or malformed.
     age_years
         Age at the study in years, ``None`` if unknown.
+    birth_date_age_years
+        Age by the date of birth where it contradicts ``PatientAge``, else ``None``.
     sex
         DICOM ``PatientSex`` (``M``, ``F``, ``O``), empty if absent.
     pixel_spacing_mm
         Row and column spacing in millimetres, ``None`` if unknown.
+    animal_evidence
+        What in the header tells of an animal; empty for a person.
     patient_key
         Pseudonymous key that groups the images of one patient; empty if unknown.
     notes
@@ -93,31 +114,50 @@ class ImageRecord:
     source: Source
     kind: SourceKind
     sop_class_uid: str = ""
+    sop_class: str = ""
     sop_instance_uid: str = ""
     series_instance_uid: str = ""
     study_instance_uid: str = ""
     modality: str = ""
+    image_type: tuple[str, ...] = ()
     body_part: str = ""
+    named_parts: tuple[str, ...] = ()
+    series_parts: tuple[str, ...] = ()
+    study_parts: tuple[str, ...] = ()
+    laterality: str = ""
     presentation_intent: str = ""
+    burned_in: bool = False
     view: View = View.UNKNOWN
+    view_evidence: str = ""
+    patient_orientation: tuple[str, ...] = ()
     age_years: float | None = None
+    birth_date_age_years: float | None = None
     sex: str = ""
     pixel_spacing_mm: tuple[float, float] | None = None
-    is_animal: bool = False
+    animal_evidence: str = ""
     patient_key: str = ""
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if self.age_years is not None and not 0 <= self.age_years < 200:  # noqa: PLR2004
-            message = f"age of {self.age_years} years"
-            raise ValueError(message)
+        for age in (self.age_years, self.birth_date_age_years):
+            if age is not None and not 0 <= age < 200:  # noqa: PLR2004
+                message = f"age of {age} years"
+                raise ValueError(message)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class ChainStep:
     """One step of the pixel chain and the range of values after it.
 
-    ``pixels`` are the values after it, float32 ``[H, W]``, where they were asked for.
+    Attributes
+    ----------
+    name, detail
+        What was done.
+    low, high
+        Least and largest value that the image holds after it.
+    pixels
+        Where asked for, the image after it: float32 ``[H, W]``, ``low`` to ``high`` scaled to
+        0..1.
     """
 
     name: str
@@ -188,6 +228,22 @@ class Admission:
     def refuse(cls, code: RejectCode, reason: str, warnings: tuple[str, ...] = ()) -> Admission:
         """Return a refusal by name."""
         return cls(admitted=False, code=code, reason=reason, warnings=warnings)
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """An input of a run.
+
+    Attributes
+    ----------
+    source
+        Where it is.
+    refusal
+        Set where the search has already found that it cannot be read.
+    """
+
+    source: Source
+    refusal: Admission | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,13 +334,17 @@ class OperatingPoint:
 
 @dataclass(frozen=True, slots=True)
 class ScreenRow:
-    """One row of the report: exactly one for every discovered input."""
+    """One row of the report: exactly one for every image found.
+
+    ``duplicate_of`` says where the same image was found before; its row holds the decision.
+    """
 
     record: ImageRecord
     admission: Admission
     prediction: Prediction | None
     decision: Decision
     seconds: float
+    duplicate_of: str = ""
 
     def __post_init__(self) -> None:
         judged = self.prediction is not None

@@ -96,6 +96,8 @@ class View(StrEnum):
     FRONTAL = "FRONTAL"
     LATERAL = "LATERAL"
     OBLIQUE = "OBLIQUE"
+    LORDOTIC = "LORDOTIC"
+    DECUBITUS = "DECUBITUS"
     OTHER = "OTHER"
     UNKNOWN = "UNKNOWN"
 

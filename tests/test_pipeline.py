@@ -13,10 +13,16 @@ from cxrscreen.config import TrainingConfig
 from cxrscreen.evaluation.metrics import roc_auc
 from cxrscreen.model.predictor import Predictor
 from cxrscreen.pipeline import screen_inputs
-from cxrscreen.records import Permissions, Source
+from cxrscreen.records import Input, Permissions, Source
 from cxrscreen.training.dataset import fingerprint, scan_labelled_folder
 from cxrscreen.training.split import split_by_patient
 from cxrscreen.vocabulary import Decision, RejectCode
+
+HERE = ScreenOptions(workers=0)
+
+
+def inputs(*paths: Path) -> list[Input]:
+    return [Input(Source(path)) for path in paths]
 
 
 @pytest.fixture
@@ -35,7 +41,7 @@ def pictures(tmp_path, chest) -> Path:
 
 def test_rows_keep_the_order_of_inputs(pictures, packaged):
     for batch_size in (1, 2, 100):
-        rows = list(screen([pictures], packaged, ScreenOptions(batch_size=batch_size)))
+        rows = list(screen([pictures], packaged, ScreenOptions(batch_size=batch_size, workers=0)))
         assert [row.record.source.path.stem for row in rows] == [str(n) for n in range(10)]
         assert summarise(rows).by_reject_code == {RejectCode.NOT_AN_IMAGE: 4}
 
@@ -55,7 +61,7 @@ def test_one_radiograph_gives_one_probability_however_it_was_stored(make_dicom, 
     Image.fromarray(stored * 16).save(png)
     jpeg = paths[0].with_name("8.jpg")
     Image.fromarray((stored // 16).astype(np.uint8)).save(jpeg, quality=97)
-    rows = list(screen_inputs([Source(path) for path in (*paths, png, jpeg)], packaged))
+    rows = list(screen_inputs(inputs(*paths, png, jpeg), packaged, HERE))
     probabilities = [row.prediction.probability for row in rows]
     assert max(probabilities[:-1]) - min(probabilities[:-1]) < 0.005
     assert abs(probabilities[-1] - probabilities[0]) < 0.02
@@ -75,7 +81,7 @@ def test_a_fault_in_the_code_costs_one_row_and_shows_no_header(
 
     monkeypatch.setattr(admission, "admit_pixels", fail_once)
     with caplog.at_level(logging.DEBUG):
-        first, second = screen_inputs([Source(bad), Source(good)], packaged)
+        first, second = screen_inputs(inputs(bad, good), packaged, HERE)
     assert first.admission.code is RejectCode.INTERNAL_ERROR
     assert first.decision is Decision.NOT_SCREENED
     assert "SECRET" not in first.admission.reason + caplog.text
@@ -90,14 +96,14 @@ def test_a_fault_in_the_model_is_never_negative(pictures, packaged, monkeypatch,
         return np.full(len(images), np.nan)
 
     monkeypatch.setattr(Predictor, "logits", logits)
-    rows = list(screen([pictures], packaged))
+    rows = list(screen([pictures], packaged, HERE))
     assert len(rows) == 10
     assert {row.decision for row in rows} == {Decision.NOT_SCREENED}
 
 
 def test_screening_leaves_torch_as_it_was(pictures, packaged):
     before = torch.get_num_threads()
-    list(screen(str(pictures), packaged))
+    list(screen(str(pictures), packaged, HERE))
     assert torch.get_num_threads() == before
     assert torch.is_grad_enabled()
     assert not any(p.grad is not None for p in packaged.network.parameters())
@@ -117,7 +123,7 @@ def test_every_file_of_the_real_collection_gets_exactly_one_row(real_data, packa
     assert RejectCode.INTERNAL_ERROR not in codes.values()
     assert codes["dx_thorax_dog_lateral.dcm"] is RejectCode.NOT_HUMAN
     assert codes["CT_small.dcm"] is RejectCode.WRONG_MODALITY
-    assert codes["rsna_850819.dcm"] is RejectCode.OUTSIDE_AGE_RANGE
+    assert codes["rsna_850819.dcm"] is RejectCode.SECONDARY_CAPTURE
     for name in ("RG2_UNC.dcm", "RG3_J2KR.dcm"):
         assert codes[name] is RejectCode.WRONG_BODY_PART
     assert {row.decision for row in rows} == {Decision.NOT_SCREENED}
@@ -149,9 +155,11 @@ def test_the_packaged_models_own_validation_part(real_data, packaged):
         seed=config.train.seed,
     )
     assert fingerprint(split.validation) == packaged.document.training.validation.fingerprint
-    rows = list(screen_inputs([Source(image.path) for image in split.validation], packaged))
+    rows = list(screen_inputs(inputs(*(image.path for image in split.validation)), packaged))
     labels = [image.label for image in split.validation]
-    auc = roc_auc(labels, [row.prediction.logit for row in rows])
+    # The set holds some images twice: the second one's row points to the first one's.
+    judged = {str(row.record.source): row for row in rows if row.prediction is not None}
+    auc = roc_auc(labels, [judged.get(row.duplicate_of, row).prediction.logit for row in rows])
     assert auc >= 0.98
     assert auc == pytest.approx(packaged.document.metrics.auc, abs=1e-4)
 
@@ -165,3 +173,38 @@ def test_photographs_in_colour_are_refused(real_data, packaged):
 def test_64_pixel_images_are_refused(real_data, packaged):
     folder = real_data / "data" / "not_cxr" / "hand_64px"
     assert {row.admission.code for row in screen([folder], packaged)} == {RejectCode.TOO_SMALL}
+
+
+def test_a_second_copy_is_reported_and_judged_once(make_dicom, chest, packaged, tmp_path):
+    stored = np.rint(chest * 4095).astype(np.uint16)
+    window = {"WindowCenter": 2048, "WindowWidth": 4096}
+    first = make_dicom(stored, name="a.dcm", SOPInstanceUID="2.25.7", **window)
+    copy = tmp_path / "b.dcm"
+    copy.write_bytes(first.read_bytes())
+    other = make_dicom(stored[::-1], name="c.dcm", SOPInstanceUID="2.25.7", **window)
+    resent = make_dicom(stored, name="d.dcm", SOPInstanceUID="2.25.8", **window)
+    for name in ("e.png", "f.png"):
+        Image.fromarray((stored >> 4).astype(np.uint8)).save(tmp_path / name)
+    found = inputs(first, copy, other, resent, tmp_path / "e.png", tmp_path / "f.png")
+    rows = list(screen_inputs(found, packaged, HERE))
+    assert [row.admission.code for row in rows] == [
+        None,
+        RejectCode.DUPLICATE,
+        None,
+        None,
+        None,
+        RejectCode.DUPLICATE,
+    ]
+    assert rows[1].duplicate_of == str(first)
+    assert str(first) in rows[1].admission.reason
+    assert rows[5].duplicate_of == str(tmp_path / "e.png")
+    # A UID that stands for two images hides neither.
+    assert any("SOPInstanceUID" in warning for warning in rows[2].warnings)
+
+
+def test_workers_give_what_this_process_gives(pictures, packaged):
+    here = list(screen([pictures], packaged, HERE))
+    there = list(screen([pictures], packaged, ScreenOptions(workers=2)))
+    assert [(row.record, row.admission, row.prediction) for row in here] == [
+        (row.record, row.admission, row.prediction) for row in there
+    ]

@@ -48,6 +48,27 @@ def screen(
             help="Judge patients outside the model's ages too, with a warning on the row.",
         ),
     ] = False,
+    allow_secondary_capture: Annotated[
+        bool,
+        typer.Option(
+            "--allow-secondary-capture",
+            help="Judge secondary captures and photographs of films (SC, XC) too.",
+        ),
+    ] = False,
+    allow_for_processing: Annotated[
+        bool,
+        typer.Option(
+            "--allow-for-processing",
+            help="Judge raw detector data (FOR PROCESSING) too.",
+        ),
+    ] = False,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=0, help="Processes that read images.", show_default="one for each core"),
+    ] = None,
+    time_limit: Annotated[
+        float, typer.Option(min=0.1, help="Seconds that reading one image may take.")
+    ] = 10.0,
     force: Annotated[bool, typer.Option("--force", help="Replace an earlier report.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no tables.")] = False,
 ) -> None:
@@ -60,7 +81,8 @@ def screen(
     from cxrscreen import __version__
     from cxrscreen.cli.progress import ResultConsole, screening_progress, until_reader_leaves
     from cxrscreen.errors import printable
-    from cxrscreen.intake.discover import as_paths, discover
+    from cxrscreen.intake.discover import discover
+    from cxrscreen.intake.walk import as_paths
     from cxrscreen.output import check_writable, is_report, new_file
 
     check_writable(out, force=force, replaceable=is_report)
@@ -76,7 +98,13 @@ def screen(
     options = ScreenOptions(
         batch_size=batch_size,
         device=device.value,
-        permissions=Permissions(out_of_scope=allow_out_of_scope),
+        permissions=Permissions(
+            out_of_scope=allow_out_of_scope,
+            secondary_capture=allow_secondary_capture,
+            for_processing=allow_for_processing,
+        ),
+        workers=workers,
+        seconds_per_image=time_limit,
     )
     facts = RunFacts(
         bundle=model.name,
@@ -95,7 +123,8 @@ def screen(
                 flagged.append(row)
                 if len(flagged) > _KEPT_FLAGGED:
                     flagged[:] = most_urgent(flagged)
-            progress.advance(task)
+            # Frames make more rows than there are inputs.
+            progress.update(task, advance=1, total=max(len(inputs), tally.inputs))
             yield row
 
     with screening_progress(quiet=quiet) as progress:
@@ -105,7 +134,7 @@ def screen(
                 write_csv(temporary, watched(screen_inputs(inputs, model, options)), facts)
         except KeyboardInterrupt:
             message = (
-                f"interrupted after {tally.inputs} of {len(inputs)} inputs: no report was "
+                f"interrupted after {tally.inputs} rows of {len(inputs)} inputs: no report was "
                 "written. Run the same command again."
             )
             raise KeyboardInterrupt(message) from None

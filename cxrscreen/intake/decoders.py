@@ -14,6 +14,7 @@ import contextlib
 import os
 import tempfile
 from collections.abc import Iterator
+from dataclasses import dataclass
 from io import BytesIO
 from typing import Final
 
@@ -25,6 +26,7 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import encapsulate
 from pydicom.pixels.decoders.base import DecodeRunner, get_decoder
 
+from cxrscreen.intake import codestream
 from cxrscreen.intake.codec_watch import refuse_damage
 
 PLUGIN: Final = "simpleitk"
@@ -43,6 +45,14 @@ _SYNTAXES: Final = (
     uid.RLELossless,
 )
 DECODER_DEPENDENCIES: Final = dict.fromkeys(_SYNTAXES, ("numpy", "SimpleITK>=2.4"))
+_LOSSY: Final = (
+    uid.JPEGBaseline8Bit,
+    uid.JPEGExtended12Bit,
+    uid.JPEGLSNearLossless,
+    uid.JPEG2000,
+    uid.HTJ2K,
+)
+_RINGING = 1 / 8
 _BITS_PER_BYTE = 8
 _COLOURS = 3
 
@@ -63,7 +73,7 @@ def register() -> None:
 
 
 def decode_frame(source: bytes, runner: DecodeRunner) -> bytes:
-    """Return the stored values of one monochrome frame.
+    """Return the stored values of one frame.
 
     Parameters
     ----------
@@ -75,31 +85,60 @@ def decode_frame(source: bytes, runner: DecodeRunner) -> bytes:
     Returns
     -------
     bytes
-        ``Rows * Columns`` little-endian unsigned integers of ``bits_allocated`` bits. The
-        sign is left to the caller: the same bits mean the same for both.
+        ``Rows * Columns * SamplesPerPixel`` little-endian unsigned integers of
+        ``bits_allocated`` bits, colours by pixels. The sign is left to the caller: the same
+        bits mean the same for both.
     """
-    shape = (runner.rows, runner.columns)
-    bits = runner.bits_stored
-    values = _decoded(
-        source,
+    colour = runner.samples_per_pixel == _COLOURS
+    size = codestream.size_of(source)
+    # GDCM masks what it decodes with the bits that it is told. A lossy codestream of 12 bits
+    # goes beyond 10 stored ones at the edges of white areas: the mask would make them black.
+    bits = max(runner.bits_stored, min(size.bits if size else 0, runner.bits_allocated))
+    frame = _Frame(
         syntax=runner.transfer_syntax,
-        shape=shape,
+        shape=(runner.rows, runner.columns),
         bits=(runner.bits_allocated, bits),
+        components=runner.samples_per_pixel,
+        photometric=str(runner.photometric_interpretation) if colour else "MONOCHROME2",
     )
+    values = _decoded(source, frame)
+    return checked_bytes(values, runner)
+
+
+def checked_bytes(values: NDArray[np.integer], runner: DecodeRunner) -> bytes:
+    """Return decoded values as pydicom wants them, or refuse what the header does not fit.
+
+    Raises
+    ------
+    ValueError
+        Another shape, another sign, or more bits than the header declares.
+    """
+    shape: tuple[int, ...] = (runner.rows, runner.columns)
+    if runner.samples_per_pixel == _COLOURS:
+        shape += (_COLOURS,)
     if values.shape != shape:
-        message = f"decoded {values.shape} pixels where the header says {shape}"
+        message = f"decoded {values.shape} samples where the header says {shape}"
         raise ValueError(message)
     signed = runner.pixel_representation == 1
     if bool(runner.get_option("j2k_is_signed", signed)) != signed:
         message = "codestream and header disagree about the sign"
         raise ValueError(message)
     # Masking would wrap what does not fit, and the image would be noise with a probability.
+    bits = runner.bits_stored
     low, high = int(values.min()), int(values.max())
-    if high >= 1 << bits or low < (-(1 << (bits - 1)) if signed else 0):
+    least = -(1 << (bits - 1)) if signed else 0
+    most = (1 << bits) - 1
+    if runner.transfer_syntax in _LOSSY:
+        # Lossy coding rings at edges; what rings out of the range belongs to its end.
+        ringing = int(_RINGING * (1 << bits))
+        if least - ringing <= low and high <= most + ringing and (low < least or high > most):
+            values = np.clip(values, least, most)
+            low, high = int(values.min()), int(values.max())
+    if high > most or low < least:
         message = f"decoded values {low}..{high} do not fit {bits} bits"
         raise ValueError(message)
     unsigned = np.dtype(f"<u{runner.bits_allocated // _BITS_PER_BYTE}")
-    return bytes(values.astype(unsigned).tobytes())
+    return bytes(values.astype(unsigned, copy=False).tobytes())
 
 
 def require_sound_jpeg(content: bytes, *, shape: tuple[int, int], components: int) -> None:
@@ -122,18 +161,24 @@ def require_sound_jpeg(content: bytes, *, shape: tuple[int, int], components: in
     """
     if components not in (1, _COLOURS):
         return
-    _decoded(content, syntax=uid.JPEGBaseline8Bit, shape=shape, bits=(8, 8), components=components)
+    photometric = "MONOCHROME2" if components == 1 else "YBR_FULL_422"
+    frame = _Frame(uid.JPEGBaseline8Bit, shape, components=components, photometric=photometric)
+    _decoded(content, frame)
 
 
-def _decoded(
-    frame: bytes,
-    *,
-    syntax: uid.UID,
-    shape: tuple[int, int],
-    bits: tuple[int, int],
-    components: int = 1,
-) -> NDArray[np.integer]:
-    with in_memory_file(_wrap(frame, syntax, shape, bits, components)) as name:
+@dataclass(frozen=True, slots=True)
+class _Frame:
+    """What GDCM has to be told of a frame."""
+
+    syntax: uid.UID
+    shape: tuple[int, int]
+    bits: tuple[int, int] = (8, 8)
+    components: int = 1
+    photometric: str = "MONOCHROME2"
+
+
+def _decoded(content: bytes, frame: _Frame) -> NDArray[np.integer]:
+    with in_memory_file(_wrap(content, frame)) as name:
         reader = sitk.ImageFileReader()
         reader.SetImageIO("GDCMImageIO")
         reader.SetFileName(name)
@@ -146,30 +191,24 @@ def _decoded(
     return decoded
 
 
-def _wrap(
-    frame: bytes,
-    syntax: uid.UID,
-    shape: tuple[int, int],
-    bits: tuple[int, int],
-    components: int,
-) -> bytes:
+def _wrap(content: bytes, frame: _Frame) -> bytes:
     meta = FileMetaDataset()
-    meta.TransferSyntaxUID = syntax
+    meta.TransferSyntaxUID = frame.syntax
     meta.MediaStorageSOPClassUID = uid.SecondaryCaptureImageStorage
     meta.MediaStorageSOPInstanceUID = uid.UID("2.25.1")
     bare = Dataset()
     bare.file_meta = meta
     bare.SOPClassUID = meta.MediaStorageSOPClassUID
     bare.SOPInstanceUID = meta.MediaStorageSOPInstanceUID
-    bare.SamplesPerPixel = components
-    bare.PhotometricInterpretation = "MONOCHROME2" if components == 1 else "YBR_FULL_422"
-    if components != 1:
+    bare.SamplesPerPixel = frame.components
+    bare.PhotometricInterpretation = frame.photometric
+    if frame.components != 1:
         bare.PlanarConfiguration = 0
-    bare.Rows, bare.Columns = shape
-    bare.BitsAllocated, bare.BitsStored = bits
+    bare.Rows, bare.Columns = frame.shape
+    bare.BitsAllocated, bare.BitsStored = frame.bits
     bare.HighBit = bare.BitsStored - 1
     bare.PixelRepresentation = 0
-    bare.PixelData = encapsulate([frame])
+    bare.PixelData = encapsulate([content])
     bare["PixelData"].VR = "OB"
     bare["PixelData"].is_undefined_length = True
     stream = BytesIO()

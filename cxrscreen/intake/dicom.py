@@ -9,54 +9,113 @@ from __future__ import annotations
 import contextlib
 import logging
 import math
-import re
 import threading
 import warnings
 from collections.abc import Iterator
-from datetime import date
-from typing import Any, Final
+from typing import BinaryIO, Final
 
 import pydicom
 from pydicom.dataset import Dataset, FileDataset
+from pydicom.filereader import read_partial
+from pydicom.tag import BaseTag, Tag
 
 from cxrscreen.errors import ImageRefusedError
+from cxrscreen.intake.age import AGE_ELEMENTS, read_age
+from cxrscreen.intake.body_part import read_body_part
 from cxrscreen.intake.content import Content
-from cxrscreen.records import ImageRecord, Source
-from cxrscreen.vocabulary import RejectCode, SourceKind, View
-
-# PS3.5 section 6.2, VR AS: three digits and a unit.
-_AGE = re.compile(r"^\s*(\d{1,3})\s*([DWMY]?)\s*$", re.IGNORECASE)
-_YEARS_PER_UNIT = {"D": 1 / 365.25, "W": 7 / 365.25, "M": 1 / 12, "Y": 1.0, "": 1.0}
-_DATE_DIGITS = 8
-_OLDEST_YEARS = 130
-
-# Texts that describe the examination, not the patient.
-_EXAMINATION_TEXTS = (
-    "StudyDescription",
-    "SeriesDescription",
-    "ProtocolName",
-    "AcquisitionDeviceProcessingDescription",
+from cxrscreen.intake.deflated import open_inflated
+from cxrscreen.intake.header_text import (
+    as_code,
+    code,
+    coded,
+    items,
+    listed,
+    number,
+    text,
+    texts,
+    uid,
+    words,
 )
-# Not "cat" (CAT scan) and not "vet" (veteran).
-_ANIMAL_WORDS = frozenset(["canine", "dog", "feline", "equine", "horse", "bovine", "veterinary"])
-_HUMAN_WORDS = frozenset(["homo", "human"])
-_FRONTAL_WORDS = frozenset(["pa", "ap", "frontal"])
-_OBLIQUE_WORDS = frozenset(["oblique", "rao", "lao", "rpo", "lpo"])
-_LATERAL_WORDS = frozenset(["lateral", "lat", "ll", "rl", "lld", "rld"])
-_VIEW_POSITIONS = {
-    "PA": View.PA,
-    "AP": View.AP,
-    "LL": View.LATERAL,
-    "RL": View.LATERAL,
-    "LAT": View.LATERAL,
-    "LATERAL": View.LATERAL,
-    "LLO": View.OBLIQUE,
-    "RLO": View.OBLIQUE,
-    "LAO": View.OBLIQUE,
-    "RAO": View.OBLIQUE,
-    "LPO": View.OBLIQUE,
-    "RPO": View.OBLIQUE,
-}
+from cxrscreen.intake.sop_class import may_hold_radiograph, name_of
+from cxrscreen.intake.view import (
+    EXAMINATION_ELEMENTS,
+    Examination,
+    patient_orientation,
+    read_examination,
+    read_view,
+)
+from cxrscreen.records import ImageRecord, Source
+from cxrscreen.vocabulary import RejectCode, SourceKind
+
+__all__ = [
+    "describe",
+    "items",
+    "number",
+    "parses_without_preamble",
+    "quiet_readers",
+    "read_header",
+    "text",
+]
+
+# Not "cat" (CAT scan), "chat", "cane" and "vet" (veteran).
+_ANIMAL_WORDS: Final = listed(
+    "CANINE, DOG, DOGS, FELINE, EQUINE, HORSE, BOVINE, VETERINARY, PUPPY, KITTEN, HUND, "
+    "KATZE, PFERD, VETERINAR, CHIEN, CHEVAL, VETERINAIRE, PERRO, CANINO, FELINO, EQUINO, "
+    "VETERINARIO, CAVALLO, CACHORRO"
+)
+_HUMAN_WORDS: Final = listed("HOMO, HUMAN, MENSCH, HUMANO")
+# PS3.16 CID 7454, Homo sapiens in SNOMED CT and in the retired SNOMED RT style.
+_HUMAN_CODES: Final = listed("337915000, L-85003, L-85B00")
+# Everything that admission looks at lies below; per-frame groups of enhanced objects above.
+_LAST_TAG: Final = 0x0054FFFF
+# What tells one object from another, up to SeriesInstanceUID.
+_LAST_TAG_OF_OTHERS: Final = 0x0020000E
+_IDENTITY: Final = (
+    "SOPClassUID",
+    "SOPInstanceUID",
+    "StudyInstanceUID",
+    "SeriesInstanceUID",
+    "Modality",
+    "PatientSex",
+)
+_SPECIES: Final = (
+    "PatientSpeciesDescription",
+    "PatientSpeciesCodeSequence",
+    "PatientBreedDescription",
+    "PatientBreedCodeSequence",
+    "PatientSexNeutered",
+    "ResponsiblePersonRole",
+)
+_LATERALITY: Final = ("ImageLaterality", "Laterality", "FrameLaterality")
+_NEEDED: Final[list[BaseTag | int]] = [
+    Tag(keyword)
+    for keyword in (
+        *_IDENTITY,
+        *_SPECIES,
+        *_LATERALITY,
+        *EXAMINATION_ELEMENTS,
+        *AGE_ELEMENTS,
+        "BodyPartExamined",
+        "AnatomicRegionSequence",
+        "ViewPosition",
+        "ViewCodeSequence",
+        "PatientOrientation",
+        "ImageType",
+        "PresentationIntentType",
+        "BurnedInAnnotation",
+        "PixelSpacing",
+        "ImagerPixelSpacing",
+        "NumberOfFrames",
+        "Rows",
+        "Columns",
+        "BitsAllocated",
+        "BitsStored",
+        "SamplesPerPixel",
+        "PhotometricInterpretation",
+        "WindowCenter",
+        "WindowWidth",
+    )
+]
 
 
 class _Quiet:
@@ -106,7 +165,7 @@ def parses_without_preamble(content: Content, head: bytes) -> bool:
     if len(head) < 8 or head[:2] not in (b"\x02\x00", b"\x08\x00", b"\x00\x08"):  # noqa: PLR2004
         return False
     try:
-        with quiet_readers(), content.open() as stream:
+        with quiet_readers(), open_inflated(content) as stream:
             header = pydicom.dcmread(
                 stream, force=True, stop_before_pixels=True, specific_tags=["SOPClassUID"]
             )
@@ -116,18 +175,23 @@ def parses_without_preamble(content: Content, head: bytes) -> bool:
 
 
 def read_header(content: Content) -> FileDataset:
-    """Return every element before the pixel data, without reading the pixel data.
+    """Return the elements that admission needs, without reading the pixel data.
+
+    Of an object that can be no radiograph, only those that identify it: most of an export
+    is such objects, and their headers are long.
 
     Raises
     ------
     ImageRefusedError
-        ``UNREADABLE_FILE`` or ``MALFORMED_DICOM``.
+        ``UNREADABLE_FILE``, ``MALFORMED_DICOM``, or ``TOO_LARGE`` for one that inflates
+        beyond measure.
     """
     try:
-        with quiet_readers(), content.open() as stream:
-            header = pydicom.dcmread(stream, stop_before_pixels=True, force=True)
-            # pydicom parses elements when they are first used: do it where errors are caught.
-            header.decode()
+        with quiet_readers(), open_inflated(content) as stream:
+            header = _read_up_to(_LAST_TAG_OF_OTHERS, stream)
+            if may_hold_radiograph(_sop_class_uid(header), text(header, "Modality").upper()):
+                stream.seek(0)
+                header = _read_up_to(_LAST_TAG, stream)
     except ImageRefusedError:
         raise
     except Exception as error:
@@ -143,147 +207,93 @@ def read_header(content: Content) -> FileDataset:
 def describe(header: Dataset, *, source: Source) -> ImageRecord:
     """Return what a DICOM header says about its image.
 
-    Empty and absent elements become empty fields: they are common and no error.
+    Empty, absent and unreadable elements become empty fields: they are common and no error.
+    No field holds free text: only codes, UIDs, numbers, and words of our own vocabulary.
     """
     with quiet_readers():
-        notes: list[str] = []
+        examination = read_examination(header)
+        view, age = read_view(header, examination), read_age(header)
+        body = read_body_part(header, examination)
+        sop_class_uid = _sop_class_uid(header)
+        sex = text(header, "PatientSex").upper()[:1]
         return ImageRecord(
             source=source,
             kind=SourceKind.DICOM,
-            sop_class_uid=text(header, "SOPClassUID"),
-            sop_instance_uid=text(header, "SOPInstanceUID"),
-            series_instance_uid=text(header, "SeriesInstanceUID"),
-            study_instance_uid=text(header, "StudyInstanceUID"),
-            modality=text(header, "Modality").upper(),
-            body_part=_body_part(header),
-            presentation_intent=text(header, "PresentationIntentType").upper(),
-            view=_view(header),
-            age_years=_age_years(header, notes),
-            sex=text(header, "PatientSex").upper()[:1],
+            sop_class_uid=sop_class_uid,
+            sop_class=name_of(sop_class_uid),
+            sop_instance_uid=uid(header, "SOPInstanceUID"),
+            series_instance_uid=uid(header, "SeriesInstanceUID"),
+            study_instance_uid=uid(header, "StudyInstanceUID"),
+            modality=code(header, "Modality"),
+            image_type=tuple(as_code(value) for value in texts(header, "ImageType")),
+            body_part=body.body_part,
+            named_parts=body.named,
+            series_parts=body.in_series,
+            study_parts=body.in_study,
+            laterality=_laterality(header),
+            presentation_intent=code(header, "PresentationIntentType"),
+            burned_in=code(header, "BurnedInAnnotation") == "YES",
+            view=view.view,
+            view_evidence=view.evidence,
+            patient_orientation=patient_orientation(header),
+            age_years=age.years,
+            birth_date_age_years=age.other_years,
+            sex=sex if sex in ("M", "F", "O") else "",
             pixel_spacing_mm=_spacing_mm(header),
-            is_animal=_is_animal(header),
-            notes=tuple(notes),
+            animal_evidence=_animal_evidence(header, examination),
+            notes=age.notes + view.notes,
         )
 
 
-def text(header: Dataset, keyword: str) -> str:
-    """Return an element's value as stripped text, empty if absent or unreadable."""
-    try:
-        value = header.get(keyword)
-    except Exception:  # noqa: BLE001 - pydicom raises whatever a bad value provokes
-        return ""
-    if isinstance(value, pydicom.multival.MultiValue):
-        value = next(iter(value), None)
-    return "" if value is None else str(value).strip(" \0")
+def _read_up_to(last: int, stream: BinaryIO) -> FileDataset:
+    return read_partial(
+        stream,
+        # int's own comparison: a tag's is written in Python and takes a third of the time.
+        stop_when=lambda tag, _vr, _length: int.__gt__(tag, last),
+        force=True,
+        specific_tags=_NEEDED,
+    )
 
 
-def number(header: Dataset, keyword: str) -> float | None:
-    """Return an element's first value as a finite float, ``None`` if it is not one."""
-    try:
-        value = float(text(header, keyword))
-    except ValueError:
-        return None
-    return value if math.isfinite(value) else None
+def _sop_class_uid(header: Dataset) -> str:
+    """Return ``SOPClassUID``; a DICOMDIR has only the one of its file meta information."""
+    found = uid(header, "SOPClassUID")
+    meta = getattr(header, "file_meta", None)
+    return found or (uid(meta, "MediaStorageSOPClassUID") if meta else "")
 
 
-def items(header: Dataset, keyword: str) -> list[Dataset]:
-    """Return the items of a sequence, none if it is absent, empty or no sequence."""
-    try:
-        value: Any = header.get(keyword)
-        return [item for item in value or () if isinstance(item, Dataset)]
-    except Exception:  # noqa: BLE001 - see text()
-        return []
+def _laterality(header: Dataset) -> str:
+    """Return L, R, B or U: PS3.3 C.7.3.1 and C.8.11.2."""
+    values = (code(header, keyword) for keyword in _LATERALITY)
+    return next((value for value in values if value in ("L", "R", "B", "U")), "")
 
 
-def _words(value: str) -> frozenset[str]:
-    return frozenset(re.findall(r"[a-z]+", value.lower()))
-
-
-def _examination_words(header: Dataset) -> Iterator[frozenset[str]]:
-    for keyword in _EXAMINATION_TEXTS:
-        yield _words(text(header, keyword))
-    for keyword in ("ViewCodeSequence", "PerformedProtocolCodeSequence", "ProcedureCodeSequence"):
-        for item in items(header, keyword):
-            yield _words(text(item, "CodeMeaning"))
-
-
-def _body_part(header: Dataset) -> str:
-    """Return ``BodyPartExamined`` or, without it, the coded region: PS3.3 C.8.11.2, CID 4009."""
-    named = text(header, "BodyPartExamined")
-    meanings = [text(item, "CodeMeaning") for item in items(header, "AnatomicRegionSequence")]
-    return (named or next(iter(meanings), "")).upper()
-
-
-def _is_animal(header: Dataset) -> bool:
-    species = _words(text(header, "PatientSpeciesDescription"))
-    if species and not species & _HUMAN_WORDS:
-        return True
-    if text(header, "PatientBreedDescription"):
-        return True
-    return any(words & _ANIMAL_WORDS for words in _examination_words(header))
-
-
-def _view(header: Dataset) -> View:
-    """Return the view by ``ViewPosition``, else by orientation, else by description.
-
-    PS3.3 C.8.11.5.1.1 (DX Positioning), C.7.6.1.1.1 (Patient Orientation).
-    """
-    position = text(header, "ViewPosition").upper()
-    if position:
-        named = _words(position)
-        if position in _VIEW_POSITIONS:
-            return _VIEW_POSITIONS[position]
-        for words, view in (
-            (_OBLIQUE_WORDS, View.OBLIQUE),
-            (_LATERAL_WORDS, View.LATERAL),
-            (_FRONTAL_WORDS, View.FRONTAL),
-        ):
-            if named & words:
-                return view
-        return View.OTHER
-    # Along a row of a frontal image lies left-right; of a lateral one, front-back.
-    if text(header, "PatientOrientation").upper()[:1] in ("A", "P"):
-        return View.LATERAL
-    # «Chest PA and lateral» names the examination: it says nothing about this image.
-    for words in _examination_words(header):
-        if words & _LATERAL_WORDS and not words & _FRONTAL_WORDS:
-            return View.LATERAL
-    return View.UNKNOWN
-
-
-def _age_years(header: Dataset, notes: list[str]) -> float | None:
-    match = _AGE.match(text(header, "PatientAge"))
-    if match:
-        count, unit = int(match[1]), match[2].upper()
-        age = count * _YEARS_PER_UNIT[unit]
-        if not unit:
-            notes.append("PatientAge has no unit: taken as years")
-        if age <= _OLDEST_YEARS:
-            return age
-    born, studied = (_date(text(header, k)) for k in ("PatientBirthDate", "StudyDate"))
-    if born and studied and born <= studied:
-        age = (studied - born).days / 365.25
-        if age <= _OLDEST_YEARS:
-            return age
-    return None
-
-
-def _date(value: str) -> date | None:
-    digits = value.replace(".", "").replace("-", "")
-    if len(digits) != _DATE_DIGITS or not digits.isdigit():
-        return None
-    try:
-        return date(int(digits[:4]), int(digits[4:6]), int(digits[6:]))
-    except ValueError:
-        return None
+def _animal_evidence(header: Dataset, examination: Examination) -> str:
+    """Return what tells of an animal, empty for a person: PS3.3 C.7.1.1."""
+    species = set(words(text(header, "PatientSpeciesDescription")))
+    if species:
+        return "" if species & _HUMAN_WORDS else "PatientSpeciesDescription is not human"
+    for value in coded(header, "PatientSpeciesCodeSequence"):
+        if value and value not in _HUMAN_CODES:
+            return f"PatientSpeciesCodeSequence is {value}, not human"
+    if code(header, "ResponsiblePersonRole") == "OWNER":
+        return "ResponsiblePersonRole is OWNER"
+    # Elements of animals alone.
+    for keyword in ("PatientBreedDescription", "PatientSexNeutered", "PatientBreedCodeSequence"):
+        if text(header, keyword) or items(header, keyword):
+            return f"{keyword} is there"
+    for keyword, named in examination:
+        if found := _ANIMAL_WORDS.intersection(named):
+            return f"the word {min(found)} is in {keyword}"
+    return ""
 
 
 def _spacing_mm(header: Dataset) -> tuple[float, float] | None:
     for keyword in ("PixelSpacing", "ImagerPixelSpacing"):
         try:
-            row, column = (float(value) for value in header.get(keyword) or ())
-        except Exception:  # noqa: BLE001, S112 - see text()
+            row, column = (float(value) for value in texts(header, keyword))
+        except ValueError:
             continue
-        if row > 0 and column > 0:
+        if 0 < row < math.inf and 0 < column < math.inf:
             return row, column
     return None

@@ -1,109 +1,235 @@
-"""Find the inputs: every file below the given paths, once, in a stable order.
+"""Find the inputs: files, members of archives, files of DICOM media, frozen in order.
 
-Nothing is skipped. A file that is no image, a broken link and a folder that may not be
-listed are inputs too: each gets its row, so that rows out equal inputs in.
+What a file is, its content says. An archive and a DICOMDIR are no inputs themselves, what
+they hold is. What cannot be looked into is an input that is refused: each input has its
+row, and nothing is skipped.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Final, overload
 
-from cxrscreen.errors import InputNotFoundError, NothingToScreenError
-from cxrscreen.records import Source
+from cxrscreen.errors import ImageRefusedError, NothingToScreenError
+from cxrscreen.intake.archive import (
+    Archive,
+    ArchiveError,
+    Limits,
+    archive_kind,
+    climbs_out,
+    may_be_archive,
+)
+from cxrscreen.intake.content import Content
+from cxrscreen.intake.dicomdir import is_dicomdir, referenced_files
+from cxrscreen.intake.member import content_of
+from cxrscreen.intake.walk import walk
+from cxrscreen.records import Admission, Input, Member, Source
+from cxrscreen.vocabulary import RejectCode
+
+_HEAD_BYTES: Final = 1024
 
 
-def as_paths(paths: str | Path | Iterable[str | Path]) -> tuple[Path, ...]:
-    """Return what a caller gave as paths; a single one counts as a list of one.
+class InputList(Sequence[Input]):
+    """The frozen list of inputs.
 
-    Raises
-    ------
-    InputNotFoundError
-        One of them is empty. As a path it would be the working folder, which is not what an
-        unset variable means.
+    It holds text for a path and makes the :class:`Input` when it is asked for one: a million
+    inputs take some 200 MB.
     """
-    given = (paths,) if isinstance(paths, str | Path) else tuple(paths)
-    if "" in given:
-        message = "an empty path was given"
-        raise InputNotFoundError(message, hint="Is a variable unset?")
-    return tuple(Path(path) for path in given)
+
+    def __init__(self, inputs: Iterable[Input]) -> None:
+        self._paths: list[str] = []
+        self._members: dict[int, tuple[Member, ...]] = {}
+        self._refusals: dict[int, Admission] = {}
+        last: Path | None = None
+        for index, item in enumerate(inputs):
+            # Members of one archive share its path.
+            path = self._paths[-1] if item.source.path is last else str(item.source.path)
+            last = item.source.path
+            self._paths.append(path)
+            if item.source.members:
+                self._members[index] = item.source.members
+            if item.refusal is not None:
+                self._refusals[index] = item.refusal
+
+    def __len__(self) -> int:
+        return len(self._paths)
+
+    @overload
+    def __getitem__(self, index: int) -> Input: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Input, ...]: ...
+    def __getitem__(self, index: int | slice) -> Input | tuple[Input, ...]:
+        if isinstance(index, slice):
+            return tuple(self[place] for place in range(*index.indices(len(self))))
+        place = range(len(self))[index]
+        source = Source(Path(self._paths[place]), self._members.get(place, ()))
+        return Input(source, self._refusals.get(place))
 
 
-def discover(paths: Iterable[Path], *, exclude: Iterable[Path] = ()) -> tuple[Source, ...]:
-    """Return every input below ``paths`` as a frozen list in a stable order."""
-    return tuple(Source(path) for path in list_files(paths, exclude=exclude))
-
-
-def list_files(paths: Iterable[Path], *, exclude: Iterable[Path] = ()) -> list[Path]:
-    """Return every file below ``paths``, each once, in a stable order.
+def discover(
+    paths: Iterable[Path], *, exclude: Iterable[Path] = (), limits: Limits | None = None
+) -> InputList:
+    """Return every input below ``paths``, each once, as a frozen list in a stable order.
 
     Parameters
     ----------
     paths
-        Files and folders. Folders are searched recursively; symbolic links are followed,
-        loops of them end.
+        Files and folders, searched recursively.
     exclude
         Files that are the run's own output and no input.
+    limits
+        What an archive may ask for.
 
     Returns
     -------
-    list of Path
-        In the order of ``paths``, sorted by name within each folder. A folder that cannot
-        be listed stands in the list itself.
+    InputList
+        In the order of ``paths``, sorted by name within each folder; members in the order of
+        their archive.
 
     Raises
     ------
     InputNotFoundError
         A given path does not exist.
     NothingToScreenError
-        There is no file below any of them.
+        There is no input below any of them.
     """
-    excluded = {_identity(path) for path in exclude}
-    seen: set[str] = set()
-    found: list[Path] = []
-    searched: list[str] = []
-    for path in paths:
-        searched.append(str(path))
-        if not os.path.lexists(path):
-            message = f"{path}: no such file or folder"
-            raise InputNotFoundError(message, hint="Check the path for a typing error.")
-        for file in _files_below(path):
-            identity = _identity(file)
-            if identity not in seen and identity not in excluded:
-                seen.add(identity)
-                found.append(file)
+    given = tuple(paths)
+    found = InputList(_inputs(given, tuple(exclude), limits or Limits()))
     if not found:
-        places = ", ".join(searched) or "no path"
+        places = ", ".join(map(str, given)) or "no path"
         message = f"nothing to screen: {places} holds no file"
         raise NothingToScreenError(message, hint="Give a folder or file with radiographs.")
     return found
 
 
-def _identity(path: Path) -> str:
-    return os.path.realpath(path)
+def _inputs(paths: tuple[Path, ...], exclude: tuple[Path, ...], limits: Limits) -> Iterator[Input]:
+    directories: list[Source] = []
+    files: set[str] = set()
+    for file in walk(paths, exclude=exclude):
+        source = Source(Path(file))
+        head = _head(Content(source.path))
+        if is_dicomdir(head):
+            directories.append(source)
+            continue
+        yield from _expanded(source, head, limits)
+    # After the walk: most of what a directory lists lies beside it and has been found.
+    if directories:
+        files.update(os.path.realpath(file) for file in walk(paths))
+        for directory in directories:
+            yield from _of_medium(directory, files, limits)
 
 
-def _files_below(path: Path) -> Iterator[Path]:
-    # os.path.isdir, because Path.is_dir raises where a parent may not be entered.
-    if not os.path.isdir(path):  # noqa: PTH112
-        yield path
+def _head(content: Content) -> bytes:
+    try:
+        return content.head(_HEAD_BYTES)
+    except ImageRefusedError:
+        # It says so again, by name, when it is opened to be judged.
+        return b""
+
+
+def _expanded(source: Source, head: bytes, limits: Limits) -> Iterator[Input]:
+    """Yield an input as it is or, of an archive, what it holds."""
+    if not may_be_archive(head):
+        yield Input(source)
         return
-    # A stack instead of recursion: exports nest deeper than Python's stack may.
-    visited: set[str] = set()
-    stack = [path]
-    while stack:
-        entry = stack.pop()
-        if not os.path.isdir(entry):  # noqa: PTH112
-            yield entry
+    try:
+        content = content_of(source)
+        with content.open() as stream:
+            kind = archive_kind(head, stream)
+            if kind is None:
+                yield Input(source)
+            elif len(source.members) >= limits.nesting:
+                reason = f"archives lie in one another more than {limits.nesting} deep"
+                yield _refused(source, reason)
+            else:
+                yield from _members(source, Archive(stream, kind, limits), limits)
+    except ArchiveError as error:
+        yield _refused(source, str(error))
+    except ImageRefusedError as error:
+        yield Input(source, Admission.refuse(error.code, error.reason))
+
+
+def _members(source: Source, archive: Archive, limits: Limits) -> Iterator[Input]:
+    if archive.is_document:
+        yield Input(source)
+        return
+    directories: list[Source] = []
+    names: set[str] = set()
+    empty = True
+    for listed in archive.members():
+        empty = False
+        if listed.member is None:
+            yield _refused(source, listed.fault)
             continue
-        identity = _identity(entry)
-        if identity in visited:
+        inner = Source(source.path, (*source.members, listed.member))
+        names.add(listed.member.name.lower())
+        if listed.fault:
+            yield _refused(inner, listed.fault)
+        elif is_dicomdir(listed.head):
+            directories.append(inner)
+        else:
+            yield from _expanded(inner, listed.head, limits)
+    if empty:
+        yield _refused(source, "the archive holds no file")
+    for directory in directories:
+        yield from _missing_from_archive(directory, names)
+
+
+def _of_medium(directory: Source, files: set[str], limits: Limits) -> Iterator[Input]:
+    """Yield what a DICOMDIR lists and the walk has not found."""
+    try:
+        listed = referenced_files(Content(directory.path))
+    except ImageRefusedError as error:
+        yield Input(directory, Admission.refuse(error.code, error.reason))
+        return
+    folder = directory.path.parent
+    for parts in listed:
+        name = "/".join(parts)
+        if climbs_out(name):
+            yield _refused(directory, "the DICOMDIR lists a file outside its folder")
             continue
-        visited.add(identity)
-        try:
-            children = sorted(entry.iterdir(), key=lambda child: child.name)
-        except OSError:
-            yield entry
+        path = folder / _on_disk(folder, parts)
+        real = os.path.realpath(path)
+        if real in files:
             continue
-        stack.extend(reversed(children))
+        files.add(real)
+        source = Source(path)
+        if os.path.lexists(path):
+            yield from _expanded(source, _head(Content(path)), limits)
+        else:
+            yield _missing(source)
+
+
+def _on_disk(folder: Path, parts: tuple[str, ...]) -> Path:
+    """Return a listed name as the disk spells it: media names are upper case, disks vary."""
+    path = Path(*parts)
+    if os.path.lexists(folder / path):
+        return path
+    lowered = Path(*(part.lower() for part in parts))
+    return lowered if os.path.lexists(folder / lowered) else path
+
+
+def _missing_from_archive(directory: Source, names: set[str]) -> Iterator[Input]:
+    member = directory.members[-1]
+    folder = member.name.rpartition("/")[0]
+    try:
+        listed = referenced_files(content_of(directory))
+    except ImageRefusedError as error:
+        yield Input(directory, Admission.refuse(error.code, error.reason))
+        return
+    for parts in listed:
+        name = "/".join((folder, *parts) if folder else parts)
+        if name.lower() not in names:
+            lost = Member(name, -1, 0)
+            yield _missing(Source(directory.path, (*directory.members[:-1], lost)))
+
+
+def _missing(source: Source) -> Input:
+    reason = "the DICOMDIR lists this file, and it is not there"
+    return Input(source, Admission.refuse(RejectCode.UNREADABLE_FILE, reason))
+
+
+def _refused(source: Source, reason: str) -> Input:
+    return Input(source, Admission.refuse(RejectCode.ARCHIVE_REFUSED, reason))

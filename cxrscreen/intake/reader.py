@@ -7,10 +7,19 @@ from dataclasses import dataclass
 
 from cxrscreen.errors import ImageRefusedError
 from cxrscreen.intake import dicom, pixel_chain, raster
-from cxrscreen.intake.content import Content
+from cxrscreen.intake.member import content_of
 from cxrscreen.intake.sniff import sniff
 from cxrscreen.records import ImageRecord, PixelImage, Source
 from cxrscreen.vocabulary import RejectCode, SourceKind
+
+# What people pack images into that is not looked into.
+_OTHER_MAGIC = (
+    (b"\x1f\x8b", "a gzip file that holds no tar archive"),
+    (b"BZh", "a bzip2 file"),
+    (b"\xfd7zX", "an xz file"),
+    (b"7z\xbc\xaf", "a 7-Zip archive"),
+    (b"Rar!", "a RAR archive"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +53,7 @@ def open_image(source: Source) -> OpenedImage:
     ImageRefusedError
         The file cannot be read, is no image, or its header is damaged.
     """
-    content = Content(source.path)
+    content = content_of(source)
     kind = sniff(content)
     if kind is SourceKind.DICOM:
         header = dicom.read_header(content)
@@ -59,4 +68,11 @@ def open_image(source: Source) -> OpenedImage:
             frames=1,
             read_frame=lambda _: raster.read_pixels(content),
         )
-    raise ImageRefusedError(RejectCode.NOT_AN_IMAGE, "neither DICOM nor JPEG, PNG or TIFF")
+    raise ImageRefusedError(RejectCode.NOT_AN_IMAGE, _what_it_is(content.head(4)))
+
+
+def _what_it_is(head: bytes) -> str:
+    for magic, name in _OTHER_MAGIC:
+        if head.startswith(magic):
+            return f"{name}: give what is in it"
+    return "neither DICOM nor JPEG nor PNG nor TIFF"

@@ -83,6 +83,11 @@ COLUMNS: tuple[Column, ...] = (
         lambda row, run: run.point.name if row.prediction else "",
     ),
     Column(
+        "duplicate_of",
+        "Of a `DUPLICATE`, where the same image was found before: that row has the decision.",
+        lambda row, _: row.duplicate_of,
+    ),
+    Column(
         "reject_code",
         "Why the input was not screened, as a code.",
         lambda row, _: row.admission.code.value if row.admission.code else "",
@@ -112,6 +117,11 @@ COLUMNS: tuple[Column, ...] = (
     Column("study_instance_uid", "Study.", lambda row, _: row.record.study_instance_uid),
     Column("series_instance_uid", "Series.", lambda row, _: row.record.series_instance_uid),
     Column("sop_instance_uid", "Image.", lambda row, _: row.record.sop_instance_uid),
+    Column(
+        "frame",
+        "Number of the frame, from 1; empty for an object of one frame.",
+        lambda row, _: str(row.record.source.frame or ""),
+    ),
     Column("bundle", "Name of the model bundle.", lambda _, run: run.bundle),
     Column("bundle_sha256", "Hash of the whole bundle.", lambda _, run: run.bundle_sha256),
     Column(

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cxrscreen.config import DataConfig
-from cxrscreen.errors import DatasetError, InputNotFoundError, NothingToScreenError
-from cxrscreen.intake.discover import list_files
+from cxrscreen.errors import DatasetError
+from cxrscreen.intake.walk import list_files
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,8 +118,5 @@ def fingerprint(images: Sequence[LabelledImage]) -> str:
 
 
 def _files(folder: Path) -> list[Path]:
-    try:
-        # The search of screening: what cannot be listed is found, and fails by its name.
-        return [file for file in list_files([folder]) if not file.name.startswith(".")]
-    except (InputNotFoundError, NothingToScreenError):
-        return []
+    # The search of screening: what cannot be listed is found, and fails by its name.
+    return [file for file in list_files(folder) if not file.name.startswith(".")]

@@ -263,9 +263,11 @@ def test_names_that_a_spreadsheet_or_a_terminal_would_run(tmp_path, monkeypatch)
     folder = tmp_path / "in"
     folder.mkdir()
     picture = SAMPLE_DATA / "frontal" / "pneumonia-01.jpg"
-    for name in ("=cmd()|x.jpg", "[red]x[bold].jpg", "bell\x07\x1b[2J.jpg", 'comma,quote".jpg'):
-        shutil.copy(picture, folder / name)
-    shutil.copy(picture, os.fsencode(folder) + b"/not-utf8-\xff.jpg")
+    names = [b"=cmd()|x.jpg", b"[red]x[bold].jpg", b"bell\x07\x1b[2J.jpg", b'comma,quote".jpg']
+    for turn, name in enumerate([*names, b"not-utf8-\xff.jpg"]):
+        # One column more each time: copies would be judged once.
+        image = np.roll(np.asarray(Image.open(picture)), turn, axis=1)
+        Image.fromarray(image).save(folder / os.fsdecode(name), quality=95)
     monkeypatch.chdir(folder)
     result = run("screen", ".", "=cmd()|x.jpg", "--out", tmp_path / "r.csv")
     assert result.exit_code == 0, result.output

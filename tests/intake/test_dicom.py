@@ -6,74 +6,50 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from pydicom.dataset import Dataset
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydicom import uid
+from pydicom.dataelem import DataElement, RawDataElement
+from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
+from pydicom.tag import Tag
 
+from cxrscreen.admission import admit_header
 from cxrscreen.errors import ImageRefusedError
 from cxrscreen.intake import open_image
 from cxrscreen.intake.content import Content
 from cxrscreen.intake.dicom import describe, read_header
-from cxrscreen.records import Source
-from cxrscreen.vocabulary import RejectCode, View
+from cxrscreen.intake.view import EXAMINATION_ELEMENTS
+from cxrscreen.records import IntendedUse, Source
+from cxrscreen.vocabulary import RejectCode
 
 
 def described(path: Path):
     return describe(read_header(Content(path)), source=Source(path))
 
 
-@pytest.mark.parametrize(
-    ("elements", "age"),
-    [
-        ({"PatientAge": "003Y"}, 3),
-        ({"PatientAge": "018M"}, 1.5),
-        ({"PatientAge": "052W"}, 52 * 7 / 365.25),
-        ({"PatientAge": "010D"}, 10 / 365.25),
-        ({"PatientAge": "81"}, 81),
-        ({"PatientAge": "", "PatientBirthDate": "20200101", "StudyDate": "20230101"}, 3.0),
-        ({"PatientAge": "", "PatientBirthDate": "20240101", "StudyDate": "20230101"}, None),
-        ({"PatientAge": "xyz"}, None),
-        ({"PatientAge": "999Y"}, None),
-        ({"PatientAge": None}, None),
-    ],
-)
-def test_age(make_dicom, elements, age):
-    found = described(make_dicom(**elements)).age_years
-    assert found == (None if age is None else pytest.approx(age, abs=0.01))
-
-
-@pytest.mark.parametrize(
-    ("elements", "view"),
-    [
-        ({"ViewPosition": "PA"}, View.PA),
-        ({"ViewPosition": "AP SUPINE"}, View.FRONTAL),
-        ({"ViewPosition": "LL"}, View.LATERAL),
-        ({"ViewPosition": "LATERAL LEFT"}, View.LATERAL),
-        ({"ViewPosition": "RAO"}, View.OBLIQUE),
-        ({"ViewPosition": "AP OBLIQUE"}, View.OBLIQUE),
-        ({"ViewPosition": "SWIMMER"}, View.OTHER),
-        ({"ViewPosition": None}, View.UNKNOWN),
-        ({"ViewPosition": "", "PatientOrientation": ["A", "F"]}, View.LATERAL),
-        ({"ViewPosition": "", "PatientOrientation": ["L", "F"]}, View.UNKNOWN),
-        ({"ViewPosition": "", "SeriesDescription": "W Chest Lat."}, View.LATERAL),
-        ({"ViewPosition": "", "StudyDescription": "CHEST PA AND LATERAL"}, View.UNKNOWN),
-    ],
-)
-def test_view(make_dicom, elements, view):
-    assert described(make_dicom(**elements)).view is view
-
-
-def test_view_code_meaning(make_dicom):
-    code = Dataset()
-    code.CodeMeaning = "lateral"
-    path = make_dicom(ViewPosition="", ViewCodeSequence=[code])
-    assert described(path).view is View.LATERAL
+def coded(value: str, meaning: str) -> Dataset:
+    item = Dataset()
+    item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = value, "SCT", meaning
+    return item
 
 
 @pytest.mark.parametrize(
     "elements",
-    [{"PatientSpeciesDescription": "Canis lupus familiaris"}, {"ProtocolName": "CANINE THORAX"}],
+    [
+        {"PatientSpeciesDescription": "Canis lupus familiaris"},
+        {"PatientBreedDescription": "Labrador"},
+        {"PatientSexNeutered": "ALTERED"},
+        {"ResponsiblePersonRole": "OWNER"},
+        {"ProtocolName": "CANINE THORAX"},
+        {"StudyDescription": "Röntgen Hund, Thorax"},
+        {"PatientSpeciesCodeSequence": [coded("125079008", "Canis familiaris")]},
+        {"PatientBreedCodeSequence": [coded("1", "Beagle")]},
+    ],
 )
 def test_an_animal_is_recognised(make_dicom, elements):
-    assert described(make_dicom(**elements)).is_animal
+    found = described(make_dicom(**elements)).animal_evidence
+    assert found
+    assert "Labrador" not in found
 
 
 @pytest.mark.parametrize(
@@ -82,14 +58,103 @@ def test_an_animal_is_recognised(make_dicom, elements):
         {"StudyDescription": "CATHETER CHECK, CHEST"},
         {"StudyDescription": "CHEST, CAT SCAN FOLLOWS"},
         {"PatientSpeciesDescription": "Homo sapiens"},
+        {"PatientSpeciesCodeSequence": [coded("337915000", "Homo sapiens")]},
+        {"ResponsiblePersonRole": "PARENT", "PatientSexNeutered": ""},
     ],
 )
 def test_a_person_is_no_animal(make_dicom, elements):
-    assert not described(make_dicom(**elements)).is_animal
+    assert described(make_dicom(**elements)).animal_evidence == ""
 
 
 def test_the_record_holds_no_name_and_no_identifier(make_dicom):
     assert "SECRET" not in repr(described(make_dicom()))
+
+
+def test_what_the_header_says_of_the_image(make_dicom):
+    path = make_dicom(
+        ImageType=["DERIVED", "PRIMARY", "", "12^3"],
+        ImageLaterality="L",
+        BurnedInAnnotation="YES",
+        PatientOrientation=["L", "F"],
+        SeriesDescription="CHEST PA",
+    )
+    record = described(path)
+    assert record.sop_class == "Digital X-Ray Image Storage - For Presentation"
+    assert record.image_type == ("DERIVED", "PRIMARY", "", "")
+    assert (record.laterality, record.burned_in) == ("L", True)
+    assert record.patient_orientation == ("L", "F")
+    assert (record.named_parts, record.series_parts, record.study_parts) == (
+        ("CHEST",),
+        ("CHEST",),
+        (),
+    )
+
+
+def test_of_other_objects_only_what_identifies_them_is_read(make_dicom):
+    path = make_dicom(
+        SOPClassUID=uid.CTImageStorage, Modality="CT", ImageLaterality="L", PatientAge="003Y"
+    )
+    record = described(path)
+    assert (record.modality, record.sop_class) == ("CT", "CT Image Storage")
+    assert (record.study_instance_uid, record.series_instance_uid) == ("2.25.1", "2.25.2")
+    assert record.age_years == 3
+    assert record.laterality == ""
+
+
+def test_a_dicomdir_is_named_by_its_file_meta_information(tmp_path):
+    meta = FileMetaDataset()
+    meta.MediaStorageSOPClassUID = uid.MediaStorageDirectoryStorage
+    meta.MediaStorageSOPInstanceUID = uid.UID("2.25.7")
+    meta.TransferSyntaxUID = uid.ExplicitVRLittleEndian
+    directory = FileDataset("", {}, file_meta=meta, preamble=b"\0" * 128)
+    directory.FileSetID = "X"
+    directory.save_as(tmp_path / "DICOMDIR", enforce_file_format=True)
+    assert described(tmp_path / "DICOMDIR").sop_class == "Media Storage Directory Storage"
+
+
+KEYWORDS = [
+    *EXAMINATION_ELEMENTS,
+    *("SOPClassUID", "Modality", "ImageType", "BodyPartExamined", "ViewPosition"),
+    *("ViewCodeSequence", "AnatomicRegionSequence", "PatientOrientation", "PatientAge"),
+    *("PatientBirthDate", "StudyDate", "AcquisitionDate", "Laterality", "ImageLaterality"),
+    *("BurnedInAnnotation", "PresentationIntentType", "PatientSpeciesDescription"),
+    *("PatientSpeciesCodeSequence", "PixelSpacing", "PatientSex", "StudyInstanceUID"),
+    *("SOPInstanceUID", "SeriesInstanceUID", "SpecificCharacterSet"),
+]
+TEXT_VRS = ["CS", "LO", "SH", "PN", "DS", "IS", "AS", "DA", "UI", "UT", "OB", "US", "FD", "UN"]
+SECRET = b"SECRET^NAME"
+
+
+@st.composite
+def raw_elements(draw) -> list[RawDataElement]:
+    """Elements as a file may hold them: any VR with any bytes, a name among them."""
+    value = st.one_of(
+        st.binary(max_size=40),
+        st.sampled_from([SECRET, b"CT", b"CHEST", b"LL", b"003Y", b"20200101", b"A\\F", b"1.2.3"]),
+    )
+    return [
+        RawDataElement(Tag(keyword), draw(st.sampled_from(TEXT_VRS)), 0, found, 0, False, True)  # noqa: FBT003
+        for keyword in draw(st.lists(st.sampled_from(KEYWORDS), unique=True))
+        for found in [draw(value)]
+    ]
+
+
+@given(raw_elements())
+@settings(max_examples=300, deadline=None)
+def test_no_header_makes_it_crash_or_tell_a_name(elements):
+    header = Dataset({element.tag: element for element in elements})
+    record = describe(header, source=Source(Path("a")))
+    admission = admit_header(record, IntendedUse("children", (1, 5)))
+    assert "SECRET" not in repr(record) + repr(admission)
+
+
+def test_a_sequence_in_the_place_of_a_text_is_no_text():
+    person = Dataset()
+    person.PatientName = "SECRET^NAME"
+    header = Dataset()
+    header.add(DataElement("Modality", "SQ", [person]))
+    header.add(DataElement("BodyPartExamined", "SQ", [person]))
+    assert "SECRET" not in repr(describe(header, source=Source(Path("a"))))
 
 
 def test_the_coded_region_stands_in_for_the_body_part(make_dicom):

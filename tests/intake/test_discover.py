@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,8 +11,9 @@ from hypothesis import strategies as st
 
 from cxrscreen.errors import ImageRefusedError, InputNotFoundError, NothingToScreenError
 from cxrscreen.intake.content import Content
-from cxrscreen.intake.discover import as_paths, discover
+from cxrscreen.intake.discover import discover
 from cxrscreen.intake.sniff import sniff
+from cxrscreen.intake.walk import as_paths
 from cxrscreen.vocabulary import RejectCode, SourceKind
 
 
@@ -22,7 +25,7 @@ def fill(folder: Path, *names: str) -> None:
 
 def test_every_file_once_in_a_stable_order(tmp_path):
     fill(tmp_path, "b/2.dcm", "b/1.dcm", "a.txt", "c/d/e/.hidden", "b/10.dcm")
-    found = [source.path.relative_to(tmp_path).as_posix() for source in discover([tmp_path])]
+    found = [item.source.path.relative_to(tmp_path).as_posix() for item in discover([tmp_path])]
     assert found == ["a.txt", "b/1.dcm", "b/10.dcm", "b/2.dcm", "c/d/e/.hidden"]
 
 
@@ -35,34 +38,34 @@ def test_a_file_given_twice_is_one_input(tmp_path):
 def test_loops_of_links_end(tmp_path):
     fill(tmp_path, "sub/a")
     (tmp_path / "sub" / "up").symlink_to(tmp_path)
-    assert [source.path.name for source in discover([tmp_path])] == ["a"]
+    assert [item.source.path.name for item in discover([tmp_path])] == ["a"]
 
 
 def test_a_broken_link_is_an_input_of_its_own(tmp_path):
     (tmp_path / "gone").symlink_to(tmp_path / "nowhere")
-    (source,) = discover([tmp_path])
+    (item,) = discover([tmp_path])
     with pytest.raises(ImageRefusedError) as caught:
-        sniff(Content(source.path))
+        sniff(Content(item.source.path))
     assert caught.value.code is RejectCode.UNREADABLE_FILE
 
 
 def test_the_runs_own_output_is_no_input(tmp_path):
     fill(tmp_path, "a", "report.csv")
     found = discover([tmp_path], exclude=[tmp_path / "report.csv"])
-    assert [source.path.name for source in found] == ["a"]
+    assert [item.source.path.name for item in found] == ["a"]
 
 
 def test_a_folder_that_cannot_be_listed_is_an_input(tmp_path, monkeypatch):
     fill(tmp_path, "open/a", "shut/b")
-    listing = Path.iterdir
+    listing = os.scandir
 
-    def iterdir(folder: Path):
-        if folder.name == "shut":
+    def scandir(folder: str):
+        if folder.endswith("shut"):
             raise PermissionError
         return listing(folder)
 
-    monkeypatch.setattr(Path, "iterdir", iterdir)
-    assert [source.path.name for source in discover([tmp_path])] == ["a", "shut"]
+    monkeypatch.setattr(os, "scandir", scandir)
+    assert [item.source.path.name for item in discover([tmp_path])] == ["a", "shut"]
     with pytest.raises(ImageRefusedError, match="cannot be listed"):
         sniff(Content(tmp_path / "shut"))
 
@@ -87,7 +90,7 @@ def test_a_path_beyond_the_systems_limit_is_an_input(tmp_path):
         os.chdir(start)
     assert len(found) == 1
     with pytest.raises(ImageRefusedError) as caught:
-        sniff(Content(found[0].path))
+        sniff(Content(found[0].source.path))
     assert caught.value.code is RejectCode.UNREADABLE_FILE
 
 
@@ -117,7 +120,7 @@ def test_as_many_inputs_as_files(tmp_path_factory, names):
         path.write_bytes(b"")
         files.add(path)
     if files:
-        assert {source.path for source in discover([folder])} == files
+        assert {item.source.path for item in discover([folder])} == files
 
 
 @pytest.mark.parametrize(
@@ -148,3 +151,28 @@ def test_a_pipe_is_never_opened(tmp_path):
     with pytest.raises(ImageRefusedError) as caught:
         sniff(Content(tmp_path / "pipe"))
     assert caught.value.code is RejectCode.NOT_AN_IMAGE
+
+
+@pytest.mark.slow
+def test_a_million_files_take_less_than_a_gigabyte(tmp_path):
+    for folder in range(100):
+        (tmp_path / f"study-{folder:04}").mkdir()
+        for number in range(10_000):
+            name = f"study-{folder:04}/1.2.840.113619.2.5.{number:032}.dcm"
+            os.close(os.open(tmp_path / name, os.O_CREAT | os.O_WRONLY))
+    code = (
+        "import resource, sys, time\n"
+        "from pathlib import Path\n"
+        "from cxrscreen.intake import discover\n"
+        "started = time.monotonic()\n"
+        "found = discover([Path(sys.argv[1])])\n"
+        "peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        "print(len(found), peak // 1024, round(time.monotonic() - started))\n"
+    )
+    output = subprocess.run(
+        [sys.executable, "-c", code, tmp_path], capture_output=True, text=True, check=True
+    ).stdout
+    count, megabytes, seconds = map(int, output.split())
+    sys.stdout.write(f"{count} files: {megabytes} MB, {seconds} s\n")
+    assert count == 1_000_000
+    assert megabytes < 1000

@@ -12,7 +12,7 @@ from cxrscreen.errors import BundleError, FingerprintMismatchError
 from cxrscreen.model.bundle import DEFAULT_BUNDLE, DOCUMENT, WEIGHTS, packaged_bundles
 from cxrscreen.model.document import BundleDocument
 from cxrscreen.pipeline import screen_inputs
-from cxrscreen.records import Source
+from cxrscreen.records import Input, Source
 
 
 @pytest.fixture
@@ -116,13 +116,13 @@ def test_an_operating_point_of_something_else_is_refused(copy, field):
     other = "openvino" if field == "engine" else "0" * 64
     rewritten(copy, operating_points=({**point, field: other},))
     with pytest.raises(FingerprintMismatchError, match=field):
-        screen_inputs([Source(copy / DOCUMENT)], load_bundle(copy))
+        screen_inputs([Input(Source(copy / DOCUMENT))], load_bundle(copy))
 
 
 def test_changed_preprocessing_is_refused_even_if_vouched_for(copy):
     rewritten(copy, preprocess={"size_px": 192})
     with pytest.raises(FingerprintMismatchError, match="preprocessing"):
-        screen_inputs([Source(copy / DOCUMENT)], load_bundle(copy))
+        screen_inputs([Input(Source(copy / DOCUMENT))], load_bundle(copy))
 
 
 def test_weights_of_another_network_are_refused(copy):

@@ -1,0 +1,162 @@
+"""One input, from where it lies to what the network sees: open, admit, read, admit, resize.
+
+This is what runs in a worker process (``workers/``): hostile bytes are met here and nowhere
+else.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cxrscreen import admission, intake
+from cxrscreen.errors import ImageRefusedError
+from cxrscreen.preprocess import PreprocessSpec, resize
+from cxrscreen.records import Admission, ImageRecord, Input, IntendedUse, Permissions, Source
+from cxrscreen.vocabulary import RejectCode, SourceKind
+
+#: Frames of one object that are judged. A cine loop is no radiograph.
+MAX_FRAMES = 512
+_DIGEST_BYTES = 16
+
+
+@dataclass(frozen=True, slots=True)
+class ExamineSettings:
+    """What an examination depends on beside the image.
+
+    Attributes
+    ----------
+    spec
+        The deterministic transform.
+    intended_use
+        Whom the model may judge.
+    permissions
+        What the user asked to have judged all the same.
+    """
+
+    spec: PreprocessSpec
+    intended_use: IntendedUse
+    permissions: Permissions
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Examined:
+    """An image on its way: with pixels if it was admitted, without if it was refused.
+
+    Attributes
+    ----------
+    record
+        What it says about itself.
+    admission
+        Whether it may be judged.
+    pixels
+        float32 ``[size_px, size_px]`` in 0..1, resized and not yet normalised.
+    seconds
+        Time that it took.
+    """
+
+    record: ImageRecord
+    admission: Admission
+    pixels: NDArray[np.float32] | None
+    seconds: float
+
+    def digest(self) -> bytes:
+        """Return the BLAKE2b hash of what the network sees; empty if it sees nothing."""
+        if self.pixels is None:
+            return b""
+        return hashlib.blake2b(
+            np.ascontiguousarray(self.pixels).tobytes(), digest_size=_DIGEST_BYTES
+        ).digest()
+
+
+def examine(
+    item: Input,
+    settings: ExamineSettings,
+    on_header: Callable[[ImageRecord], object] | None = None,
+) -> Iterator[Examined]:
+    """Read, admit and resize every image of an input.
+
+    Raises nothing: an error becomes a refusal.
+
+    Parameters
+    ----------
+    item
+        The input.
+    settings
+        What to admit, and how to resize.
+    on_header
+        Called with the header before any pixel is read: the row of an image that its decoder
+        dies of can still say which image it was.
+
+    Yields
+    ------
+    Examined
+        One, or one for each frame of a multi-frame object.
+    """
+    started = time.perf_counter()
+    record = ImageRecord(source=item.source, kind=SourceKind.OTHER)
+    if item.refusal is not None:
+        yield Examined(record, item.refusal, None, time.perf_counter() - started)
+        return
+    try:
+        opened = intake.open_image(item.source)
+        record = opened.record
+        if on_header is not None:
+            on_header(record)
+        admitted = admission.admit_header(record, settings.intended_use, settings.permissions)
+    except Exception as error:  # noqa: BLE001 - one image never stops a run
+        yield Examined(record, _refusal(error), None, time.perf_counter() - started)
+        return
+    if opened.frames > MAX_FRAMES and admitted.admitted:
+        reason = f"the object holds {opened.frames} frames, more than {MAX_FRAMES}"
+        admitted = Admission.refuse(RejectCode.TOO_LARGE, reason)
+    for frame in range(opened.frames):
+        yield _frame(opened, frame, admitted, settings, started)
+        started = time.perf_counter()
+
+
+def _frame(
+    opened: intake.OpenedImage,
+    frame: int,
+    admitted: Admission,
+    settings: ExamineSettings,
+    started: float,
+) -> Examined:
+    record, pixels = opened.record, None
+    if opened.frames > 1:
+        source: Source = dataclasses.replace(record.source, frame=frame + 1)
+        record = dataclasses.replace(record, source=source)
+    if admitted.admitted:
+        try:
+            image = opened.read_frame(frame)
+            admitted = admission.admit_pixels(image, admitted)
+            if admitted.admitted:
+                pixels = resize(image.pixels, settings.spec)[0].numpy()
+        except Exception as error:  # noqa: BLE001 - one image never stops a run
+            admitted, pixels = _refusal(error), None
+    return Examined(record, admitted, pixels, time.perf_counter() - started)
+
+
+def _refusal(error: Exception) -> Admission:
+    if isinstance(error, ImageRefusedError):
+        return Admission.refuse(error.code, error.reason)
+    if isinstance(error, MemoryError):
+        reason = "reading it takes more memory than the limit"
+        return Admission.refuse(RejectCode.TOO_LARGE, reason)
+    return internal_error(error)
+
+
+def internal_error(error: Exception) -> Admission:
+    """Return the refusal for a fault of our own.
+
+    It names the error's type alone: a message may repeat what a header says about a person.
+    """
+    return Admission.refuse(
+        RejectCode.INTERNAL_ERROR, f"cxrscreen failed on this image ({type(error).__name__})"
+    )
