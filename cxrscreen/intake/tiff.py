@@ -9,6 +9,7 @@ are named as TIFF 6.0 names them.
 from __future__ import annotations
 
 import struct
+import zlib
 from dataclasses import dataclass, field
 from io import BytesIO
 from typing import Any, Final
@@ -41,12 +42,15 @@ _SHORT: Final = 3
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE, _YCBCR = 0, 1, 2, 3, 6
 _UNCOMPRESSED: Final = 1
 _JPEG: Final = 7
+_DEFLATE: Final = (8, 32946)
 # None, CCITT, LZW, JPEG, Deflate (twice), PackBits.
 _COMPRESSIONS: Final = (1, 2, 3, 4, 5, 7, 8, 32946, 32773)
 _UNSIGNED, _SIGNED, _UNDEFINED = 1, 2, 4
 _FLOAT: Final = 3
 _MAX_ENTRIES: Final = 4096
+_CHUNK_BYTES: Final = 1 << 20
 _BYTE_BITS, _WORD_BITS = 8, 16
+_PILLOW_BITS: Final = (1, 2, 4, 8, 16)
 _UPRIGHT: Final = 1
 
 
@@ -97,9 +101,12 @@ def read(content: bytes) -> Samples:
     header = tiff_header(content)
     bits = _check_format(header)
     pieces = _pieces(header, content)
-    if header.one(_COMPRESSION, _UNCOMPRESSED) == _JPEG:
+    compression = header.one(_COMPRESSION, _UNCOMPRESSED)
+    if compression == _JPEG:
         _require_sound_jpegs(header, content, pieces)
-    if _BYTE_BITS < bits < _WORD_BITS:
+    elif compression in _DEFLATE:
+        _require_checksums(content, pieces)
+    if bits not in _PILLOW_BITS:
         values = _unpacked(header, content, pieces, bits)
     else:
         values = _decoded(header, content)
@@ -247,6 +254,22 @@ def _require_sound_jpegs(header: TiffHeader, content: bytes, pieces: list[slice]
         jpeg = jpeg_check.parse(stream)
         jpeg_check.require_all_scans(jpeg, stream)
         jpeg_check.walked_through(jpeg, stream)
+
+
+def _require_checksums(content: bytes, pieces: list[slice]) -> None:
+    """Inflate each strip or tile to its checksum: libtiff stops when it has its rows."""
+    for piece in pieces:
+        inflate, rest = zlib.decompressobj(), content[piece]
+        try:
+            while rest and not inflate.eof:
+                inflate.decompress(rest, _CHUNK_BYTES)
+                rest = inflate.unconsumed_tail
+        except zlib.error as error:
+            message = "a strip or tile is damaged"
+            raise ValueError(message) from error
+        if not inflate.eof:
+            message = "a strip or tile ends before its checksum"
+            raise ValueError(message)
 
 
 def _unpacked(
