@@ -30,6 +30,7 @@ from cxrscreen.intake.header_text import (
     coded,
     items,
     listed,
+    meanings,
     number,
     text,
     texts,
@@ -64,8 +65,8 @@ _ANIMAL_WORDS: Final = listed(
     "VETERINARIO, CAVALLO, CACHORRO"
 )
 _HUMAN_WORDS: Final = listed("HOMO, HUMAN, MENSCH, HUMANO")
-# PS3.16 CID 7454, Homo sapiens in SNOMED CT and in the retired SNOMED RT style.
-_HUMAN_CODES: Final = listed("337915000, L-85003, L-85B00")
+# Homo sapiens in SNOMED CT (two concepts), in the retired SNOMED RT style, and as NCBI taxon.
+_HUMAN_CODES: Final = listed("337915000, 30996001, L-85003, L-85B00, 9606")
 # Everything that admission looks at lies below; per-frame groups of enhanced objects above.
 _LAST_TAG: Final = 0x0054FFFF
 # What tells one object from another, up to SeriesInstanceUID.
@@ -88,35 +89,28 @@ _SPECIES: Final = (
     "ResponsiblePersonRole",
 )
 _LATERALITY: Final = ("ImageLaterality", "Laterality", "FrameLaterality")
-_NEEDED: Final[list[BaseTag | int]] = [
-    Tag(keyword)
-    for keyword in (
-        *_IDENTITY,
-        *_SPECIES,
-        *_LATERALITY,
-        *EXAMINATION_ELEMENTS,
-        *AGE_ELEMENTS,
-        "BodyPartExamined",
-        "AnatomicRegionSequence",
-        "ViewPosition",
-        "ViewCodeSequence",
-        "PatientOrientation",
-        "ImageType",
-        "PresentationIntentType",
-        "BurnedInAnnotation",
-        "PixelSpacing",
-        "ImagerPixelSpacing",
-        "NumberOfFrames",
-        "Rows",
-        "Columns",
-        "BitsAllocated",
-        "BitsStored",
-        "SamplesPerPixel",
-        "PhotometricInterpretation",
-        "WindowCenter",
-        "WindowWidth",
-    )
-]
+#: Every element of a header that admission reads; the pixel chain reads its own.
+ELEMENTS_READ: Final = (
+    *_IDENTITY,
+    *_SPECIES,
+    *_LATERALITY,
+    *EXAMINATION_ELEMENTS,
+    *AGE_ELEMENTS,
+    "BodyPartExamined",
+    "AnatomicRegionSequence",
+    "ViewPosition",
+    "ViewCodeSequence",
+    "PatientOrientation",
+    "ImageType",
+    "PresentationIntentType",
+    "BurnedInAnnotation",
+    "PixelSpacing",
+    "ImagerPixelSpacing",
+    "NumberOfFrames",
+    "Rows",
+    "Columns",
+)
+_TAGS_READ: Final[list[BaseTag | int]] = [Tag(keyword) for keyword in ELEMENTS_READ]
 
 
 class _Quiet:
@@ -257,7 +251,7 @@ def _read_up_to(last: int, stream: BinaryIO) -> FileDataset:
         # int's own comparison: a tag's is written in Python and takes a third of the time.
         stop_when=lambda tag, _vr, _length: int.__gt__(tag, last),
         force=True,
-        specific_tags=_NEEDED,
+        specific_tags=_TAGS_READ,
     )
 
 
@@ -279,8 +273,9 @@ def _animal_evidence(header: Dataset, examination: Examination) -> str:
     species = set(words(text(header, "PatientSpeciesDescription")))
     if species:
         return "" if species & _HUMAN_WORDS else "PatientSpeciesDescription is not human"
+    meant = set(words(" ".join(meanings(header, "PatientSpeciesCodeSequence"))))
     for value in coded(header, "PatientSpeciesCodeSequence"):
-        if value and value not in _HUMAN_CODES:
+        if value and value not in _HUMAN_CODES and not meant & _HUMAN_WORDS:
             return f"PatientSpeciesCodeSequence is {value}, not human"
     if code(header, "ResponsiblePersonRole") == "OWNER":
         return "ResponsiblePersonRole is OWNER"

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table
@@ -65,14 +66,15 @@ def print_codecs(console: Console, rows: Iterable[tuple[str, str, str, str]]) ->
     console
         Where to print.
     rows
-        Name and UID of the transfer syntax, its decoder, and what else could decode it.
+        Name and UID of the transfer syntax, its decoder, and what could decode it as well.
     """
-    table = Table(title="Transfer syntaxes", title_justify="left", title_style="bold")
-    table.add_column("transfer syntax")
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    table.add_column("transfer syntax", no_wrap=True)
+    table.add_column("name")
     table.add_column("decoded by")
-    table.add_column("could be by")
+    table.add_column("not used", style="dim")
     for name, uid, decoder, others in rows:
-        table.add_row(f"{name}\n[dim]{uid}[/dim]", decoder or "-", others or "-")
+        table.add_row(uid, name, decoder or "nothing", others)
     console.print(table)
 
 
