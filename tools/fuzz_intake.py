@@ -30,7 +30,9 @@ from tools.fuzz_seeds import PATIENT, Seed, all_seeds
 from tools.mutations import BY_FAMILY, PIXEL_DAMAGE
 
 ROOT: Final = Path(__file__).parents[1]
-BATCH: Final = 50
+#: Files in a folder: each folder is screened by worker processes of its own.
+BATCH: Final = 250
+_FAILURES: Final = ("INTERNAL_ERROR", "DECODER_CRASHED", "TIMED_OUT")
 #: Mean difference from the sound image, full range 1, from which a judged image is another.
 FAR: Final = 0.02
 _START_SECONDS: Final = 90.0
@@ -160,11 +162,11 @@ def spoil(count: int, seed: int, seeds: list[Seed], folder: Path) -> Iterator[li
 
 
 def screen_batch(reader: Reader, batch: list[Spoilt], limit: float, found: Findings) -> None:
-    """Screen a folder: one row for each file, one or more for an archive."""
-    folder, rows = batch[0].path.parent, Counter[str]()
+    """Screen a folder: each file must have its row, and no member or frame two."""
+    rows, files = Counter[str](), Counter[str]()
     by_path = {str(item.path): item for item in batch}
-    # Rows come in batches, each file within its limit.
-    for answer in reader.ask({"folder": str(folder)}, limit * BATCH):
+    # Rows wait for the images that are judged together with theirs.
+    for answer in reader.ask({"folder": str(batch[0].path.parent)}, limit * 20):
         if "dead" in answer:
             found.failures.append((f"screen: the process {answer['dead']}", None))
             return
@@ -172,18 +174,20 @@ def screen_batch(reader: Reader, batch: list[Spoilt], limit: float, found: Findi
             found.failures.append((f"screen: {answer['error']}", None))
         if "row" not in answer:
             continue
-        item = by_path.get(answer["row"])
+        item = by_path.get(answer["path"])
         rows[answer["row"]] += 1
+        files[answer["path"]] += 1
         found.rows += 1
         if answer["seconds"] > limit:
             found.failures.append((f"screen: {answer['seconds']:.1f} s", item))
-        if answer["code"] in ("INTERNAL_ERROR", "DECODER_CRASHED", "TIMED_OUT"):
+        if answer["code"] in _FAILURES:
             found.failures.append((f"screen: {answer['code']} ({answer['reason']})", item))
         if PATIENT in answer["reason"]:
             found.failures.append(("screen: patient data in a reason", item))
     for path, item in by_path.items():
-        if rows[path] < 1 or (rows[path] > 1 and item.seed.family == "dicom"):
-            found.failures.append((f"screen: {rows[path]} rows", item))
+        if not files[path]:
+            found.failures.append(("screen: no row", item))
+    found.failures += [(f"screen: {n} rows of {row}", None) for row, n in rows.items() if n > 1]
 
 
 def step_through(

@@ -16,6 +16,7 @@ import numpy as np
 from cxrscreen import intake, load_bundle, screen
 from cxrscreen.admission import admit_header, admit_pixels
 from cxrscreen.errors import ImageRefusedError
+from cxrscreen.pipeline import ScreenOptions
 from cxrscreen.records import IntendedUse, PixelImage, Source
 
 if TYPE_CHECKING:
@@ -93,9 +94,10 @@ def main() -> None:
                 answer(**_step(Path(question["file"]), question["like"]))
                 continue
             try:
-                for row in screen(question["folder"], _bundle()):
+                for row in screen(question["folder"], _bundle(), ScreenOptions(workers=1)):
                     answer(
-                        row=str(row.record.source.path),
+                        path=str(row.record.source.path),
+                        row=str(row.record.source),
                         code=str(row.admission.code or ""),
                         reason=" ".join((row.admission.reason, *row.warnings)),
                         seconds=row.seconds,

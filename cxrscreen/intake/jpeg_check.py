@@ -132,6 +132,29 @@ def parse(content: bytes) -> JpegFile:
         raise JpegDamageError(message) from error
 
 
+def require_sound(content: bytes) -> bool:
+    """Refuse a JPEG whose markers or codes show damage: all checks of this module.
+
+    Parameters
+    ----------
+    content
+        A file, or a compressed frame of a DICOM image.
+
+    Returns
+    -------
+    bool
+        Whether its codes were walked through; see :func:`walked_through`.
+
+    Raises
+    ------
+    JpegDamageError
+        It is damaged.
+    """
+    jpeg = parse(content)
+    require_all_scans(jpeg, content)
+    return walked_through(jpeg, content)
+
+
 def require_all_scans(jpeg: JpegFile, content: bytes) -> None:
     """Refuse a picture of which scans, restart intervals or coefficients are missing.
 

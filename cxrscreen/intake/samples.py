@@ -29,7 +29,7 @@ _LEAST_TOP: Final = 0.5
 _LEAST_SPREAD: Final = 1 / 8
 _COLOURS: Final = 3
 _WITH_ALPHA: Final = (2, 4)
-_ROWS_AT_ONCE: Final = 256
+_ROWS_AT_ONCE: Final = 64
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -97,6 +97,7 @@ def radiograph(samples: Samples, *, keep_steps: bool = False) -> PixelImage:
         ``BLANK`` where the values fill too little of their range to be told apart, and
         ``UNSUPPORTED_ENCODING`` where they do because bits were lost in decoding.
     """
+    # In place from here on: as floats, a large image is hundreds of megabytes.
     steps, warnings = _Steps(keep_steps, []), list(samples.warnings)
     grey, colourfulness = _grey(samples)
     steps.add("stored values", samples.detail, grey)
@@ -109,13 +110,16 @@ def radiograph(samples: Samples, *, keep_steps: bool = False) -> PixelImage:
         if samples.top is not None and samples.top <= _BYTE_MAX:
             raise ImageRefusedError(RejectCode.BLANK, why)
         warnings.append(f"{why}: grey levels spread by percentiles")
-        pixels = np.clip((grey - np.float32(low)) / np.float32(max(high - low, 1e-12)), 0, 1)
+        grey -= np.float32(low)
+        grey /= np.float32(max(high - low, 1e-12))
+        pixels = np.clip(grey, 0, 1, out=grey)
         steps.add("percentiles", "0.1 to 99.9 % of the pixels", pixels)
     else:
-        pixels = np.clip(grey / np.float32(samples.top), 0, 1)
+        grey /= np.float32(samples.top)
+        pixels = np.clip(grey, 0, 1, out=grey)
         steps.add("full range", f"{samples.detail} / {samples.top}", pixels)
     if samples.inverted:
-        pixels = 1 - pixels
+        np.subtract(1, pixels, out=pixels)
         steps.add("inversion", "the lowest value is white", pixels)
     if samples.orientation != 1:
         pixels = np.ascontiguousarray(_upright(pixels, samples.orientation))
@@ -155,14 +159,19 @@ def _grey(samples: Samples) -> tuple[NDArray[np.float32], float]:
     spread = 0.0
     # Some rows at a time: as floats, three channels of a large image are a gigabyte.
     for start in range(0, len(values), _ROWS_AT_ONCE):
-        rows = values[start : start + _ROWS_AT_ONCE].astype(np.float32)
-        if rows.shape[2] in _WITH_ALPHA:
-            rows = rows[..., :-1] * (rows[..., -1:] / np.float32(top))
-        if rows.shape[2] == _COLOURS:
-            spread += float((rows.max(axis=2) - rows.min(axis=2)).sum(dtype=np.float64))
-            grey[start : start + _ROWS_AT_ONCE] = rows @ _LUMINANCE
-        else:
-            grey[start : start + _ROWS_AT_ONCE] = rows[..., 0]
+        piece = values[start : start + _ROWS_AT_ONCE]
+        planes = [piece[..., channel].astype(np.float32) for channel in range(piece.shape[2])]
+        if len(planes) in _WITH_ALPHA:
+            alpha = planes.pop() / np.float32(top)
+            planes = [plane * alpha for plane in planes]
+        shown = planes[0]
+        if len(planes) == _COLOURS:
+            red, green, blue = planes
+            shown = red * _LUMINANCE[0] + green * _LUMINANCE[1] + blue * _LUMINANCE[2]
+            most = np.maximum(np.maximum(red, green), blue)
+            least = np.minimum(np.minimum(red, green), blue)
+            spread += float((most - least).sum(dtype=np.float64))
+        grey[start : start + _ROWS_AT_ONCE] = shown
     return grey, spread / (grey.size * top)
 
 

@@ -250,10 +250,7 @@ def _require_sound_jpegs(header: TiffHeader, content: bytes, pieces: list[slice]
     # TIFF Technical Note 2: a stream of tables, and streams that leave them out.
     tables = bytes(header.tags.get(_JPEG_TABLES, b""))[:-2]
     for piece in pieces:
-        stream = tables + content[piece][2:] if tables else content[piece]
-        jpeg = jpeg_check.parse(stream)
-        jpeg_check.require_all_scans(jpeg, stream)
-        jpeg_check.walked_through(jpeg, stream)
+        jpeg_check.require_sound(tables + content[piece][2:] if tables else content[piece])
 
 
 def _require_checksums(content: bytes, pieces: list[slice]) -> None:
