@@ -72,17 +72,17 @@ LOSSLESS_ENCODERS = {
     uid.JPEGLosslessSV1: lambda words, bits: imagecodecs.jpeg8_encode(
         words, lossless=True, predictor=1, bitspersample=max(bits, 8)
     ),
-    uid.JPEGLSLossless: lambda words, bits: imagecodecs.jpegls_encode(words),
-    uid.JPEG2000Lossless: lambda words, bits: j2k(words, irreversible=False),
-    uid.HTJ2KLossless: lambda words, bits: imagecodecs.htj2k_encode(words),
+    uid.JPEGLSLossless: lambda words, _: imagecodecs.jpegls_encode(words),
+    uid.JPEG2000Lossless: lambda words, _: j2k(words, irreversible=False),
+    uid.HTJ2KLossless: lambda words, _: imagecodecs.htj2k_encode(words),
 }
 LOSSY_ENCODERS = {
-    uid.JPEGBaseline8Bit: lambda words, bits: imagecodecs.jpeg8_encode(words, level=95),
-    uid.JPEGExtended12Bit: lambda words, bits: imagecodecs.jpeg8_encode(
+    uid.JPEGBaseline8Bit: lambda words, _: imagecodecs.jpeg8_encode(words, level=95),
+    uid.JPEGExtended12Bit: lambda words, _: imagecodecs.jpeg8_encode(
         words, level=95, bitspersample=12
     ),
-    uid.JPEGLSNearLossless: lambda words, bits: imagecodecs.jpegls_encode(words, level=1),
-    uid.JPEG2000: lambda words, bits: j2k(
+    uid.JPEGLSNearLossless: lambda words, _: imagecodecs.jpegls_encode(words, level=1),
+    uid.JPEG2000: lambda words, _: j2k(
         words, irreversible=True, quality_mode="rates", quality_layers=[6]
     ),
 }

@@ -21,7 +21,7 @@ _BRIGHT: Final = 0.25
 Number = np.integer | np.float32
 
 
-def interior(image: NDArray[Number]) -> tuple[slice, slice]:
+def interior(image: NDArray[Number], *, extent: float | None = None) -> tuple[slice, slice]:
     """Return rows and columns inside of the borders of one grey.
 
     Lines are peeled off from the four sides until the outermost line on each is not of one
@@ -32,8 +32,12 @@ def interior(image: NDArray[Number]) -> tuple[slice, slice]:
     ----------
     image
         ``[H, W]`` of any numbers.
+    extent
+        From the least to the largest, where that is known.
     """
-    tolerance = _LINE_TOLERANCE * (float(image.max()) - float(image.min()))
+    if extent is None:
+        extent = float(image.max()) - float(image.min())
+    tolerance = _LINE_TOLERANCE * extent
     top, left = 0, 0
     bottom, right = image.shape
     least = _SMALLEST_INTERIOR * image.size
@@ -65,7 +69,7 @@ def darken(pixels: NDArray[np.float32]) -> float:
     float
         Share of the image that was turned, 0..1.
     """
-    rows, columns = interior(pixels)
+    rows, columns = interior(pixels, extent=1.0)
     height, width = pixels.shape
     bands = (
         pixels[: rows.start],

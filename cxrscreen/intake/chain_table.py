@@ -14,6 +14,9 @@ Values = NDArray[np.float64]
 
 # Lookups by parts stay in the cache of the processor: NumPy widens every index to 64 bits.
 _PART: Final = 1 << 17
+# Below the precision of the pixels.
+_SAME: Final = 1e-9
+_PRECISE: Final = 8.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +77,16 @@ class ChainTable:
 
     def look_up(self, stored: NDArray[np.integer]) -> NDArray[np.float32]:
         """Return the image: float32 in 0..1, values outside clipped."""
-        return _look_up(stored, np.clip(self.values, 0.0, 1.0), bits=self.bits, signed=self.signed)
+        table = np.clip(self.values, 0.0, 1.0)
+        line = _line(self.values, table)
+        if line is not None:
+            slope, at_bottom = line
+            intercept = at_bottom - slope * self.bottom
+            largest = max(abs(self.bottom), self.values.size) * abs(slope)
+            # Beyond, single precision would show: a narrow window far from zero.
+            if max(largest, abs(intercept)) <= _PRECISE:
+                return _along(stored, slope, intercept)
+        return _look_up(stored, table, bits=self.bits, signed=self.signed)
 
     def history(self, stored: NDArray[np.integer] | None) -> tuple[ChainStep, ...]:
         """Return the steps; with stored values, each with the image after it."""
@@ -88,6 +100,35 @@ class ChainTable:
                 pixels = _look_up(stored, shown, bits=self.bits, signed=self.signed)
             steps.append(ChainStep(step.name, step.detail, low, high, pixels))
         return tuple(steps)
+
+
+def _line(values: Values, table: Values) -> tuple[float, float] | None:
+    """Return slope and intercept of a table that is a clipped straight line, else ``None``.
+
+    Most are, of a linear rescale and a linear window, and a line takes half of the time.
+    """
+    inside = np.flatnonzero((values > 0.0) & (values < 1.0))
+    if inside.size < 2:  # noqa: PLR2004 - a line needs two points
+        return None
+    first, last = int(inside[0]), int(inside[-1])
+    if first == last:
+        return None
+    slope = float(values[last] - values[first]) / (last - first)
+    intercept = float(values[first]) - slope * first
+    line = np.clip(slope * np.arange(table.size) + intercept, 0.0, 1.0)
+    return (slope, intercept) if np.abs(line - table).max() <= _SAME else None
+
+
+def _along(stored: NDArray[np.integer], slope: float, intercept: float) -> NDArray[np.float32]:
+    """Return ``slope * stored + intercept``, clipped to 0..1."""
+    flat = np.ascontiguousarray(stored).ravel()
+    pixels = np.empty(flat.size, dtype=np.float32)
+    for start in range(0, flat.size, _PART):
+        part = pixels[start : start + _PART]
+        np.multiply(flat[start : start + _PART], np.float32(slope), out=part, dtype=np.float32)
+        part += np.float32(intercept)
+        np.clip(part, 0.0, 1.0, out=part)
+    return pixels.reshape(stored.shape)
 
 
 def _look_up(

@@ -70,6 +70,10 @@ def read_pixels(content: Content, frame: int = 0, *, keep_steps: bool = False) -
             image = colour.from_palette(stored, element.header)
         else:
             return render(element.header, stored, keep_steps=keep_steps)
+        if keep_steps:
+            luminance = image.history[-1]
+            kept = _step(luminance.name, luminance.detail, image.pixels, keep_steps=True)
+            image = PixelImage(image.pixels, image.colourfulness, (kept,), image.warnings)
         return _squared(image, element.header, keep_steps=keep_steps)
 
 
@@ -102,15 +106,18 @@ def render(header: Dataset, stored: NDArray[np.integer], *, keep_steps: bool = F
         photometric = text(header, "PhotometricInterpretation").upper()
         table.apply("inversion", photometric, 1.0 - table.values)
     pixels = table.look_up(stored)
-    if padded is not None:
-        _blank(pixels, padded, table)
-    _darken_border(pixels, table)
-    image = PixelImage(
-        pixels=pixels,
-        history=table.history(stored if keep_steps else None),
-        warnings=tuple(table.warnings),
-    )
+    history = table.history(stored if keep_steps else None)
+    outside = _clear_outside(pixels, padded, table)
+    if outside:
+        history += (_step("outside to air", outside, pixels, keep_steps=keep_steps),)
+    image = PixelImage(pixels=pixels, history=history, warnings=tuple(table.warnings))
     return _squared(image, header, keep_steps=keep_steps)
+
+
+def _step(name: str, detail: str, pixels: NDArray[np.float32], *, keep_steps: bool) -> ChainStep:
+    low, high = float(pixels.min()), float(pixels.max())
+    shown = (pixels - np.float32(low)) / np.float32(high - low or 1.0) if keep_steps else None
+    return ChainStep(name, detail, low, high, shown)
 
 
 def _modality_lut(table: ChainTable, header: Dataset) -> None:
@@ -195,23 +202,25 @@ def _attenuation(table: ChainTable, header: Dataset) -> bool:
     return inverted
 
 
-def _blank(pixels: NDArray[np.float32], padded: NDArray[np.bool_], table: ChainTable) -> None:
-    """Turn padding into air, and say so where that changes what is seen."""
-    share = float(padded.mean())
-    if float(pixels[padded].max()) > _DARK:
+def _clear_outside(
+    pixels: NDArray[np.float32], padded: NDArray[np.bool_] | None, table: ChainTable
+) -> str:
+    """Turn padding and bright borders into air, in place; return what was turned, in words."""
+    turned = []
+    if padded is not None:
+        share = float(padded.mean())
+        if float(pixels[padded].max()) > _DARK:
+            table.warnings.append(f"{share:.0%} of the image is pixel padding: taken as air")
+        if share > _MOSTLY:
+            table.warnings.append(f"pixel padding is {share:.0%} of the image")
         pixels[padded] = 0.0
-        table.warnings.append(f"{share:.0%} of the image is pixel padding: taken as air")
-    else:
-        pixels[padded] = 0.0
-    if share > _MOSTLY:
-        table.warnings.append(f"pixel padding is {share:.0%} of the image")
-
-
-def _darken_border(pixels: NDArray[np.float32], table: ChainTable) -> None:
-    """Turn a bright border of one grey into air, as a display shutter would."""
+        turned.append(f"padding {share:.1%}")
+    # As a display shutter would.
     share = border.darken(pixels)
     if share:
         table.warnings.append(f"{share:.1%} of the image is a bright border: taken as air")
+        turned.append(f"border {share:.1%}")
+    return ", ".join(turned)
 
 
 def _squared(image: PixelImage, header: Dataset, *, keep_steps: bool) -> PixelImage:
@@ -224,12 +233,9 @@ def _squared(image: PixelImage, header: Dataset, *, keep_steps: bool) -> PixelIm
             image.pixels, image.colourfulness, image.history, (*image.warnings, warning)
         )
     pixels = to_square(image.pixels, aspect)
-    step = ChainStep(
-        "square pixels",
+    detail = (
         f"aspect {aspect:.4g}, {image.pixels.shape[1]}x{image.pixels.shape[0]} to "
-        f"{pixels.shape[1]}x{pixels.shape[0]}",
-        float(pixels.min()),
-        float(pixels.max()),
-        pixels if keep_steps else None,
+        f"{pixels.shape[1]}x{pixels.shape[0]}"
     )
+    step = _step("square pixels", detail, pixels, keep_steps=keep_steps)
     return PixelImage(pixels, image.colourfulness, (*image.history, step), image.warnings)

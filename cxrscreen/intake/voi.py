@@ -16,7 +16,7 @@ from cxrscreen.intake.lookup_table import LookedUp, through_lut
 
 _BYTE_BITS: Final = 8
 # A mapping is judged on a sample: it is about a share of the pixels, not about each.
-_SAMPLE_SIDE: Final = 256
+_SAMPLE_SIDE: Final = 128
 _CLIPPED: Final = 0.005
 _LEAST_BETWEEN: Final = 0.02
 _LEAST_CONTRAST: Final = 0.05
