@@ -8,6 +8,7 @@ from typing import Final
 from cxrscreen.intake.sop_class import (
     COMPUTED_RADIOGRAPHY,
     DIGITAL_X_RAY_FOR_PROCESSING,
+    PHOTOGRAPH,
     RADIOFLUOROSCOPIC,
     RADIOGRAPHS,
     SECONDARY_CAPTURES,
@@ -36,21 +37,35 @@ def check_object(
     if record.sop_class_uid and record.sop_class_uid not in RADIOGRAPHS | SECONDARY_CAPTURES:
         yield _no_radiograph(record, use)
     yield from _modality(record, use)
-    if record.sop_class_uid in SECONDARY_CAPTURES or record.modality in _CAPTURE_MODALITIES:
-        finding = (
-            f"SOPClassUID is {record.sop_class}"
-            if record.sop_class_uid in SECONDARY_CAPTURES
-            else f"Modality is {record.modality}"
-        )
-        if not permissions.secondary_capture:
-            yield Admission.refuse(RejectCode.SECONDARY_CAPTURE, finding)
-        yield f"secondary capture: {finding}"
+    yield from _capture(record, use, permissions)
     if record.sop_class_uid == RADIOFLUOROSCOPIC or record.modality == _FLUOROSCOPY:
         if not names_chest:
             reason = "fluoroscopy (RF) that does not name a chest"
             yield Admission.refuse(RejectCode.WRONG_MODALITY, reason)
         yield "fluoroscopy (RF): other grey levels than a radiograph's"
     yield from _intent(record, permissions)
+
+
+def _capture(
+    record: ImageRecord, use: IntendedUse, permissions: Permissions
+) -> Iterator[str | Admission]:
+    """Check for scanned films, screen shots and photographs.
+
+    Public collections store radiographs as secondary captures and keep their modality: one
+    that still says CR or DX is taken at its word, with a warning.
+    """
+    if record.sop_class_uid in SECONDARY_CAPTURES:
+        finding = f"SOPClassUID is {record.sop_class}"
+    elif record.modality in _CAPTURE_MODALITIES:
+        finding = f"Modality is {record.modality}"
+    else:
+        return
+    converted = record.modality in use.modalities and record.sop_class_uid != PHOTOGRAPH
+    if not converted and not permissions.secondary_capture:
+        modality = record.modality or "not given"
+        told = "" if finding.endswith(modality) else f", Modality is {modality}"
+        yield Admission.refuse(RejectCode.SECONDARY_CAPTURE, f"{finding}{told}")
+    yield f"secondary capture: {finding}"
 
 
 def _no_radiograph(record: ImageRecord, use: IntendedUse) -> Admission:

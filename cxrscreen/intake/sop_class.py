@@ -12,6 +12,8 @@ DIGITAL_X_RAY: Final = str(uid.DigitalXRayImageStorageForPresentation)
 DIGITAL_X_RAY_FOR_PROCESSING: Final = str(uid.DigitalXRayImageStorageForProcessing)
 #: Fluoroscopy.
 RADIOFLUOROSCOPIC: Final = str(uid.XRayRadiofluoroscopicImageStorage)
+#: A camera's picture, as of a film on a light box.
+PHOTOGRAPH: Final = str(uid.VLPhotographicImageStorage)
 #: Scanned films, screen shots and photographs.
 SECONDARY_CAPTURES: Final = frozenset(
     str(found)

@@ -39,6 +39,7 @@ def part(shown: str, *named: str) -> dict[str, object]:
     return {"body_part": shown, "named_parts": named}
 
 
+SCREEN_SHOT = {**of_class(uid.SecondaryCaptureImageStorage), "modality": "OT"}
 NO_PART = part("")
 
 
@@ -62,7 +63,8 @@ NO_PART = part("")
             RejectCode.WRONG_MODALITY,
             "1.2.3.4, a private or unknown class",
         ),
-        (of_class(uid.SecondaryCaptureImageStorage), RejectCode.SECONDARY_CAPTURE, "Secondary"),
+        (SCREEN_SHOT, RejectCode.SECONDARY_CAPTURE, "Modality is OT"),
+        ({**SCREEN_SHOT, "modality": ""}, RejectCode.SECONDARY_CAPTURE, "not given"),
         (of_class(uid.VLPhotographicImageStorage), RejectCode.SECONDARY_CAPTURE, "Photographic"),
         ({"modality": "XC"}, RejectCode.SECONDARY_CAPTURE, "XC"),
         (
@@ -181,15 +183,18 @@ def test_empty_elements_are_warnings_not_refusals():
     assert admission.warnings == (missing,)
 
 
+def test_a_radiograph_that_was_converted_keeps_its_modality():
+    converted = replace(CHEST, **of_class(uid.SecondaryCaptureImageStorage), modality="CR")
+    admission = admit_header(converted, CHILDREN)
+    assert admission.admitted
+    assert "secondary capture" in admission.warnings[0]
+
+
 PERMITTED = [
     ({"age_years": 40.0}, "out_of_scope", "out of scope"),
     ({"age_years": 3.0, "birth_date_age_years": 40.0}, "out_of_scope", "out of scope"),
-    (of_class(uid.SecondaryCaptureImageStorage), "secondary_capture", "secondary capture"),
-    (
-        {**of_class(uid.SecondaryCaptureImageStorage), "modality": "OT"},
-        "secondary_capture",
-        "secondary capture",
-    ),
+    (SCREEN_SHOT, "secondary_capture", "secondary capture"),
+    (of_class(uid.VLPhotographicImageStorage), "secondary_capture", "secondary capture"),
     ({"presentation_intent": "FOR PROCESSING"}, "for_processing", "raw detector data"),
     (of_class(uid.DigitalXRayImageStorageForProcessing), "for_processing", "raw detector data"),
 ]

@@ -15,9 +15,9 @@ CHILDREN = IntendedUse(population="children", age_range_years=(1, 5))
 EXPECTED = {
     "chest/RG1_J2KI": RejectCode.OUTSIDE_AGE_RANGE,
     "chest/RG1_JLSN": RejectCode.OUTSIDE_AGE_RANGE,
-    "chest/nih_dx_no_view_tag": RejectCode.SECONDARY_CAPTURE,
-    "chest/rsna_850819": RejectCode.SECONDARY_CAPTURE,
-    "chest/rsna_850819_monochrome1_header": RejectCode.SECONDARY_CAPTURE,
+    "chest/nih_dx_no_view_tag": RejectCode.OUTSIDE_AGE_RANGE,
+    "chest/rsna_850819": RejectCode.OUTSIDE_AGE_RANGE,
+    "chest/rsna_850819_monochrome1_header": RejectCode.OUTSIDE_AGE_RANGE,
     "not_chest/SC_rgb": RejectCode.SECONDARY_CAPTURE,
     "not_chest/image_dfl": RejectCode.SECONDARY_CAPTURE,
     "not_chest/dx_thorax_dog_lateral": RejectCode.NOT_HUMAN,
