@@ -12,7 +12,7 @@ from typing import Final
 
 from pydicom.dataset import Dataset
 
-from cxrscreen.intake.header_text import as_code, coded, listed, meanings, plain, text, words
+from cxrscreen.intake.header_text import as_code, coded, listed, meanings, plain, texts, words
 from cxrscreen.intake.view import SERIES_KEYWORDS, Examination
 
 CHEST: Final = "CHEST"
@@ -119,7 +119,8 @@ class BodyPartFinding:
 
 def read_body_part(header: Dataset, examination: Examination) -> BodyPartFinding:
     """Return the parts named by code and by description: PS3.3 C.8.11.2, C.7.5.1, C.7.3.1."""
-    examined = text(header, "BodyPartExamined")
+    # One value by the standard; writers that put several mean all of them.
+    examined = " ".join(texts(header, "BodyPartExamined"))
     if set(words(examined)) <= _PLACEHOLDERS:
         examined = ""
     regions = list(_region_parts(header))

@@ -55,11 +55,9 @@ def texts(header: Dataset, keyword: str) -> tuple[str, ...]:
 
 
 def _value(header: Dataset, keyword: str) -> Any:  # noqa: ANN401 - whatever a writer put there
-    # Most elements are absent, and a look-up by keyword costs more than all the rest.
-    try:
-        return header[_tag(keyword)].value
-    except KeyError:
-        return None
+    # Most elements are absent: a look-up by keyword or a KeyError costs more than all the rest.
+    tag = _tag(keyword)
+    return header[tag].value if tag in header.keys() else None  # noqa: SIM118 - faster than in
 
 
 @functools.cache

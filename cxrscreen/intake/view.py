@@ -162,7 +162,7 @@ def view_of_words(found: set[str]) -> tuple[View, str]:
 
 
 def _by_position(header: Dataset) -> ViewFinding | None:
-    position = text(header, "ViewPosition")
+    position = " ".join(texts(header, "ViewPosition"))
     found = set(words(position))
     if not found:
         return None

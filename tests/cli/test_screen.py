@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from pydicom import uid
 from typer.testing import CliRunner
 
 from cxrscreen.cli.app import app
@@ -144,6 +145,33 @@ def test_an_adult_is_judged_only_on_request(make_dicom, chest, tmp_path):
     (row,) = rows_of(tmp_path / "b.csv")
     assert row["status"] == "SCREENED"
     assert "out of scope" in row["warnings"]
+
+
+@pytest.mark.parametrize(
+    ("option", "elements", "code"),
+    [
+        (
+            "--allow-secondary-capture",
+            {"SOPClassUID": uid.SecondaryCaptureImageStorage, "Modality": "OT"},
+            "SECONDARY_CAPTURE",
+        ),
+        (
+            "--allow-for-processing",
+            {"PresentationIntentType": "FOR PROCESSING"},
+            "FOR_PROCESSING",
+        ),
+    ],
+)
+def test_what_is_refused_by_default_can_be_asked_for(
+    make_dicom, chest, tmp_path, option, elements, code
+):
+    path = make_dicom((chest * 4095).astype(np.uint16), **elements)
+    assert run("screen", path, "--out", tmp_path / "a.csv").exit_code == 3
+    assert rows_of(tmp_path / "a.csv")[0]["reject_code"] == code
+    assert run("screen", path, "--out", tmp_path / "b.csv", option).exit_code == 0
+    row = rows_of(tmp_path / "b.csv")[0]
+    assert row["status"] == "SCREENED"
+    assert row["warnings"]
 
 
 def test_a_path_that_is_not_there(tmp_path):

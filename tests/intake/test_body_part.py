@@ -100,6 +100,11 @@ def test_placeholders_name_nothing(value):
     assert (found.body_part, found.named) == ("", ())
 
 
+def test_of_several_values_all_count():
+    found = found_in(BodyPartExamined=["CHEST", "ABDOMEN"])
+    assert (found.body_part, found.named) == ("CHEST ABDOMEN", ("CHEST", "ABDOMEN"))
+
+
 def test_series_and_study_are_told_apart():
     found = found_in(StudyDescription="CHEST AND KNEE", ProtocolName="KNEE LAT")
     assert (found.named, found.in_series, found.in_study) == ((), ("KNEE",), ("CHEST", "KNEE"))

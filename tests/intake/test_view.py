@@ -51,6 +51,10 @@ def test_view_position(position, view):
     assert view_of(ViewPosition=position).view is view
 
 
+def test_of_several_positions_all_count():
+    assert view_of(ViewPosition=["PA", "LL"]).view is View.LATERAL
+
+
 def test_the_evidence_has_the_value_if_it_is_a_code():
     assert view_of(ViewPosition="LL").evidence == "ViewPosition (LL)"
     assert "JANE" not in view_of(ViewPosition="DOE^JANE").evidence
