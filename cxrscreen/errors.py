@@ -43,6 +43,10 @@ class CxrScreenError(Exception):
         return printable(" ".join(text.split()))
 
 
+class UsageError(CxrScreenError):
+    """Options or arguments of a command that do not go together."""
+
+
 class InputNotFoundError(CxrScreenError):
     """A path given by the user is not there or cannot be looked into."""
 

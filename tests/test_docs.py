@@ -13,6 +13,7 @@ import pytest
 import typer
 
 from cxrscreen.cli.app import app
+from cxrscreen.intake.dicom import ELEMENTS_READ
 from cxrscreen.reports.table import COLUMNS
 from cxrscreen.vocabulary import RejectCode
 from tools.make_docs import DOCS, PAGES, ROOT, SETTINGS_PAGE, missing_settings, settings
@@ -167,6 +168,11 @@ def test_every_exit_code_of_the_help_is_explained() -> None:
 def test_every_column_is_explained() -> None:
     text = (DOCS / "report-columns.md").read_text(encoding="utf-8")
     assert [column.name for column in COLUMNS if f"| `{column.name}` |" not in text] == []
+
+
+def test_every_element_that_is_read_stands_on_the_privacy_page() -> None:
+    text = (DOCS / "privacy.md").read_text(encoding="utf-8")
+    assert [keyword for keyword in ELEMENTS_READ if f"`{keyword}`" not in text] == []
 
 
 def test_every_module_has_its_line_in_the_architecture() -> None:

@@ -130,7 +130,8 @@ def test_every_file_of_the_real_collection_gets_exactly_one_row(real_data, packa
 
 
 def test_adult_chests_can_be_judged_on_request(real_data, packaged):
-    options = ScreenOptions(permissions=Permissions(out_of_scope=True))
+    permissions = Permissions(out_of_scope=True, secondary_capture=True)
+    options = ScreenOptions(permissions=permissions)
     rows = list(screen([real_data / "dicom" / "chest"], packaged, options))
     assert all(row.prediction is not None for row in rows)
     assert all(any("out of scope" in text for text in row.warnings) for row in rows)
@@ -208,3 +209,34 @@ def test_workers_give_what_this_process_gives(pictures, packaged):
     assert [(row.record, row.admission, row.prediction) for row in here] == [
         (row.record, row.admission, row.prediction) for row in there
     ]
+
+
+def test_each_frame_has_its_row(make_dicom, chest, packaged):
+    stored = np.rint(chest * 4095).astype(np.uint16)
+    frames = np.stack([stored, stored[::-1], stored * 0])
+    path = make_dicom(
+        stored,
+        name="frames.dcm",
+        WindowCenter=2048,
+        WindowWidth=4096,
+        NumberOfFrames=3,
+        PixelData=frames.tobytes(),
+    )
+    alone = [
+        make_dicom(frame, WindowCenter=2048, WindowWidth=4096, SOPInstanceUID=f"2.25.9{n}")
+        for n, frame in enumerate(frames)
+    ]
+    rows = list(screen_inputs(inputs(path), packaged, HERE))
+    assert [row.record.source.frame for row in rows] == [1, 2, 3]
+    assert [str(row.record.source) for row in rows] == [f"{path} frame {n}" for n in (1, 2, 3)]
+    singles = list(screen_inputs(inputs(*alone), packaged, HERE))
+    for row, single in zip(rows, singles, strict=True):
+        assert row.prediction == single.prediction
+        assert row.admission.code == single.admission.code
+    assert rows[2].admission.code is RejectCode.BLANK
+
+
+def test_frames_beyond_belief_are_one_row(make_dicom, chest, packaged):
+    stored = np.rint(chest * 4095).astype(np.uint16)
+    (row,) = screen_inputs(inputs(make_dicom(stored, NumberOfFrames=2**31 - 1)), packaged, HERE)
+    assert row.admission.code is RejectCode.TOO_LARGE

@@ -14,6 +14,7 @@ from typing import Annotated, Final, ParamSpec
 
 import typer
 
+from cxrscreen.cli import inspect as inspect_module
 from cxrscreen.cli import screen as screen_module
 from cxrscreen.cli import train as train_module
 from cxrscreen.errors import CxrScreenError
@@ -88,6 +89,7 @@ def translated(command: Callable[Parameters, None]) -> Callable[Parameters, None
 
 
 app.command(name="screen")(translated(screen_module.screen))
+app.command(name="inspect")(translated(inspect_module.inspect))
 app.command(name="train")(translated(train_module.train))
 
 

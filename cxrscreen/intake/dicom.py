@@ -30,13 +30,14 @@ from cxrscreen.intake.header_text import (
     coded,
     items,
     listed,
+    meanings,
     number,
     text,
     texts,
     uid,
     words,
 )
-from cxrscreen.intake.sop_class import may_hold_radiograph, name_of
+from cxrscreen.intake.sop_class import may_hold_frames, may_hold_radiograph, name_of
 from cxrscreen.intake.view import (
     EXAMINATION_ELEMENTS,
     Examination,
@@ -64,12 +65,13 @@ _ANIMAL_WORDS: Final = listed(
     "VETERINARIO, CAVALLO, CACHORRO"
 )
 _HUMAN_WORDS: Final = listed("HOMO, HUMAN, MENSCH, HUMANO")
-# PS3.16 CID 7454, Homo sapiens in SNOMED CT and in the retired SNOMED RT style.
-_HUMAN_CODES: Final = listed("337915000, L-85003, L-85B00")
+# Homo sapiens in SNOMED CT (two concepts), in the retired SNOMED RT style, and as NCBI taxon.
+_HUMAN_CODES: Final = listed("337915000, 30996001, L-85003, L-85B00, 9606")
 # Everything that admission looks at lies below; per-frame groups of enhanced objects above.
 _LAST_TAG: Final = 0x0054FFFF
 # What tells one object from another, up to SeriesInstanceUID.
 _LAST_TAG_OF_OTHERS: Final = 0x0020000E
+_NUMBER_OF_FRAMES: Final = 0x00280008
 _IDENTITY: Final = (
     "SOPClassUID",
     "SOPInstanceUID",
@@ -87,35 +89,28 @@ _SPECIES: Final = (
     "ResponsiblePersonRole",
 )
 _LATERALITY: Final = ("ImageLaterality", "Laterality", "FrameLaterality")
-_NEEDED: Final[list[BaseTag | int]] = [
-    Tag(keyword)
-    for keyword in (
-        *_IDENTITY,
-        *_SPECIES,
-        *_LATERALITY,
-        *EXAMINATION_ELEMENTS,
-        *AGE_ELEMENTS,
-        "BodyPartExamined",
-        "AnatomicRegionSequence",
-        "ViewPosition",
-        "ViewCodeSequence",
-        "PatientOrientation",
-        "ImageType",
-        "PresentationIntentType",
-        "BurnedInAnnotation",
-        "PixelSpacing",
-        "ImagerPixelSpacing",
-        "NumberOfFrames",
-        "Rows",
-        "Columns",
-        "BitsAllocated",
-        "BitsStored",
-        "SamplesPerPixel",
-        "PhotometricInterpretation",
-        "WindowCenter",
-        "WindowWidth",
-    )
-]
+#: Every element of a header that admission reads; the pixel chain reads its own.
+ELEMENTS_READ: Final = (
+    *_IDENTITY,
+    *_SPECIES,
+    *_LATERALITY,
+    *EXAMINATION_ELEMENTS,
+    *AGE_ELEMENTS,
+    "BodyPartExamined",
+    "AnatomicRegionSequence",
+    "ViewPosition",
+    "ViewCodeSequence",
+    "PatientOrientation",
+    "ImageType",
+    "PresentationIntentType",
+    "BurnedInAnnotation",
+    "PixelSpacing",
+    "ImagerPixelSpacing",
+    "NumberOfFrames",
+    "Rows",
+    "Columns",
+)
+_TAGS_READ: Final[list[BaseTag | int]] = [Tag(keyword) for keyword in ELEMENTS_READ]
 
 
 class _Quiet:
@@ -189,9 +184,12 @@ def read_header(content: Content) -> FileDataset:
     try:
         with quiet_readers(), open_inflated(content) as stream:
             header = _read_up_to(_LAST_TAG_OF_OTHERS, stream)
-            if may_hold_radiograph(_sop_class_uid(header), text(header, "Modality").upper()):
+            if may_hold_radiograph(_sop_class_uid(header), code(header, "Modality")):
                 stream.seek(0)
                 header = _read_up_to(_LAST_TAG, stream)
+            elif may_hold_frames(_sop_class_uid(header)):
+                stream.seek(0)
+                header = _read_up_to(_NUMBER_OF_FRAMES, stream)
     except ImageRefusedError:
         raise
     except Exception as error:
@@ -211,10 +209,12 @@ def describe(header: Dataset, *, source: Source) -> ImageRecord:
     No field holds free text: only codes, UIDs, numbers, and words of our own vocabulary.
     """
     with quiet_readers():
-        examination = read_examination(header)
+        sop_class_uid, modality = _sop_class_uid(header), code(header, "Modality")
+        # How an examination is described can change nothing for what is no radiograph.
+        candidate = may_hold_radiograph(sop_class_uid, modality)
+        examination = read_examination(header) if candidate else ()
         view, age = read_view(header, examination), read_age(header)
         body = read_body_part(header, examination)
-        sop_class_uid = _sop_class_uid(header)
         sex = text(header, "PatientSex").upper()[:1]
         return ImageRecord(
             source=source,
@@ -224,7 +224,7 @@ def describe(header: Dataset, *, source: Source) -> ImageRecord:
             sop_instance_uid=uid(header, "SOPInstanceUID"),
             series_instance_uid=uid(header, "SeriesInstanceUID"),
             study_instance_uid=uid(header, "StudyInstanceUID"),
-            modality=code(header, "Modality"),
+            modality=modality,
             image_type=tuple(as_code(value) for value in texts(header, "ImageType")),
             body_part=body.body_part,
             named_parts=body.named,
@@ -251,7 +251,7 @@ def _read_up_to(last: int, stream: BinaryIO) -> FileDataset:
         # int's own comparison: a tag's is written in Python and takes a third of the time.
         stop_when=lambda tag, _vr, _length: int.__gt__(tag, last),
         force=True,
-        specific_tags=_NEEDED,
+        specific_tags=_TAGS_READ,
     )
 
 
@@ -273,8 +273,9 @@ def _animal_evidence(header: Dataset, examination: Examination) -> str:
     species = set(words(text(header, "PatientSpeciesDescription")))
     if species:
         return "" if species & _HUMAN_WORDS else "PatientSpeciesDescription is not human"
+    meant = set(words(" ".join(meanings(header, "PatientSpeciesCodeSequence"))))
     for value in coded(header, "PatientSpeciesCodeSequence"):
-        if value and value not in _HUMAN_CODES:
+        if value and value not in _HUMAN_CODES and not meant & _HUMAN_WORDS:
             return f"PatientSpeciesCodeSequence is {value}, not human"
     if code(header, "ResponsiblePersonRole") == "OWNER":
         return "ResponsiblePersonRole is OWNER"

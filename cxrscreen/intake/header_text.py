@@ -118,11 +118,17 @@ def day(header: Dataset, keyword: str) -> date | None:
 
 def plain(value: str) -> str:
     """Return text in capitals without accents, so that words of any spelling compare."""
-    decomposed = unicodedata.normalize("NFKD", value.upper())
+    value = value.upper()
+    if not value.isascii():
+        value = _without_accents(value)
+    return _SPLIT_PROJECTION.sub(r"\1\2", value)
+
+
+def _without_accents(value: str) -> str:
+    decomposed = unicodedata.normalize("NFKD", value)
     stripped = "".join(c for c in decomposed if not unicodedata.combining(c))
     # Hangul syllables come apart too, and are put together again.
-    composed = unicodedata.normalize("NFC", stripped.translate(_LETTERS))
-    return _SPLIT_PROJECTION.sub(r"\1\2", composed)
+    return unicodedata.normalize("NFC", stripped.translate(_LETTERS))
 
 
 def listed(vocabulary: str) -> frozenset[str]:
@@ -132,7 +138,7 @@ def listed(vocabulary: str) -> frozenset[str]:
 
 def words(value: str) -> tuple[str, ...]:
     """Return the words of a text in their order, in capitals, without accents and digits."""
-    return tuple(_WORD.findall(plain(value)))
+    return tuple(_WORD.findall(plain(value))) if value else ()
 
 
 def meanings(header: Dataset, keyword: str) -> Iterator[str]:

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from pydicom.dataset import Dataset
+
 from cxrscreen.errors import ImageRefusedError
 from cxrscreen.intake import dicom, pixel_chain, raster
 from cxrscreen.intake.member import content_of
+from cxrscreen.intake.pixel_format import frames_of
 from cxrscreen.intake.sniff import sniff
 from cxrscreen.records import ImageRecord, PixelImage, Source
 from cxrscreen.vocabulary import RejectCode, SourceKind
@@ -59,7 +62,7 @@ def open_image(source: Source) -> OpenedImage:
         header = dicom.read_header(content)
         return OpenedImage(
             record=dicom.describe(header, source=source),
-            frames=1,
+            frames=_frames_of(header),
             read_frame=lambda frame: pixel_chain.read_pixels(content, frame),
         )
     if kind in (SourceKind.JPEG, SourceKind.PNG, SourceKind.TIFF):
@@ -69,6 +72,14 @@ def open_image(source: Source) -> OpenedImage:
             read_frame=lambda _: raster.read_pixels(content),
         )
     raise ImageRefusedError(RejectCode.NOT_AN_IMAGE, _what_it_is(content.head(4)))
+
+
+def _frames_of(header: Dataset) -> int:
+    try:
+        return frames_of(header)
+    except ImageRefusedError:
+        # Beyond belief: one row, which says so when the pixels are asked for.
+        return 1
 
 
 def _what_it_is(head: bytes) -> str:

@@ -31,6 +31,27 @@ RADIOGRAPHS: Final = frozenset(
 MODALITIES: Final = frozenset(["CR", "DX", "RF", "SC", "XC", "OT"])
 
 
+# Objects without frames, which a PACS export is mostly made of: nothing behind what names
+# them is worth reading.
+_WITHOUT_FRAMES: Final = frozenset(
+    str(found)
+    for found in (
+        uid.CTImageStorage,
+        uid.MRImageStorage,
+        uid.PositronEmissionTomographyImageStorage,
+        uid.UltrasoundImageStorage,
+        uid.DigitalMammographyXRayImageStorageForPresentation,
+        uid.DigitalMammographyXRayImageStorageForProcessing,
+    )
+)
+
+
+def may_hold_frames(sop_class_uid: str) -> bool:
+    """Return whether an object may hold more than one image, so that each has its row."""
+    name = name_of(sop_class_uid)
+    return "Image Storage" in name and sop_class_uid not in _WITHOUT_FRAMES
+
+
 def name_of(sop_class_uid: str) -> str:
     """Return the registered name of a SOP class (PS3.6 annex A), empty if it has none."""
     name = uid.UID(sop_class_uid).name

@@ -19,7 +19,8 @@ finally:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], ["screen", "--help"], ["train", "--help"], ["--version"]]
+    "arguments",
+    [["--help"], ["screen", "--help"], ["inspect", "--help"], ["train", "--help"], ["--version"]],
 )
 def test_help_does_not_pay_for_heavy_imports(arguments):
     program = PROGRAM.format(heavy=HEAVY)
