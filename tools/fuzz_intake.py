@@ -280,6 +280,9 @@ def run(options: argparse.Namespace) -> Findings:
                 if said.strip():
                     found.failures.append((f"written to the terminal: {said[:300]!r}", None))
                 _keep(batch, found.failures[before:], options.keep)
+        except KeyboardInterrupt:
+            # What was found until then is worth printing.
+            found.failures.append(("interrupted", None))
         finally:
             reader.stop()
     return found
