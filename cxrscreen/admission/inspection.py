@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from cxrscreen.admission.header import admit_header
 from cxrscreen.admission.pixels import admit_pixels
 from cxrscreen.errors import ImageRefusedError
-from cxrscreen.intake.content import Content
 from cxrscreen.intake.facts import read_facts
 from cxrscreen.intake.reader import OpenedImage, open_image
 from cxrscreen.records import (
@@ -98,7 +97,7 @@ def inspect_image(
         source=source,
         kind=record.kind,
         frames=opened.frames,
-        facts={**_facts_of(record), **_pixel_facts(record, image)},
+        facts={**_facts_of(record), **_pixel_facts(opened, image)},
         header=header,
         image=image,
         pixels=pixels,
@@ -107,7 +106,7 @@ def inspect_image(
 
 def _look_at(opened: OpenedImage, frame: int) -> tuple[PixelImage | None, Admission]:
     try:
-        image = opened.read_frame(frame)
+        image = opened.read_frame(frame, keep_steps=True)
         return image, admit_pixels(image, Admission.accept())
     except Exception as error:  # noqa: BLE001 - see inspect_image
         return None, _refusal(error)
@@ -150,10 +149,10 @@ def _view(record: ImageRecord) -> str:
     return f"{named} by {record.view_evidence}"
 
 
-def _pixel_facts(record: ImageRecord, image: PixelImage | None) -> dict[str, str]:
-    if record.kind is SourceKind.DICOM:
+def _pixel_facts(opened: OpenedImage, image: PixelImage | None) -> dict[str, str]:
+    if opened.record.kind is SourceKind.DICOM:
         try:
-            return read_facts(Content(record.source.path))
+            return read_facts(opened.content)
         except ImageRefusedError:
             return {}
     if image is None:

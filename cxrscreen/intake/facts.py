@@ -11,6 +11,7 @@ from pydicom.tag import BaseTag, Tag
 
 from cxrscreen.errors import ImageRefusedError
 from cxrscreen.intake.content import Content
+from cxrscreen.intake.deflated import open_inflated
 from cxrscreen.intake.dicom import quiet_readers
 from cxrscreen.intake.header_text import code, items, number
 from cxrscreen.vocabulary import RejectCode
@@ -47,7 +48,7 @@ def read_facts(content: Content) -> dict[str, str]:
         ``MALFORMED_DICOM``, or as :meth:`Content.open`.
     """
     try:
-        with quiet_readers(), content.open() as stream:
+        with quiet_readers(), open_inflated(content) as stream:
             header = read_partial(
                 stream,
                 stop_when=lambda tag, _vr, _length: int.__gt__(tag, _LAST_TAG),

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import functools
 from dataclasses import dataclass
+from typing import Protocol
 
 from pydicom.dataset import Dataset
 
 from cxrscreen.errors import ImageRefusedError
 from cxrscreen.intake import dicom, pixel_chain, raster
+from cxrscreen.intake.content import Content
 from cxrscreen.intake.member import content_of
 from cxrscreen.intake.pixel_format import frames_of
 from cxrscreen.intake.sniff import sniff
@@ -25,6 +27,16 @@ _OTHER_MAGIC = (
 )
 
 
+class ReadFrame(Protocol):
+    """Decodes one image of an input, counted from 0, and runs it through the chain.
+
+    With ``keep_steps`` the history keeps the image after each step.
+    """
+
+    def __call__(self, frame: int, *, keep_steps: bool = False) -> PixelImage:
+        """Return the image, or raise :class:`ImageRefusedError`."""
+
+
 @dataclass(frozen=True, slots=True)
 class OpenedImage:
     """An input whose header has been read.
@@ -35,13 +47,16 @@ class OpenedImage:
         What the header says.
     frames
         Number of images that it holds.
+    content
+        Its bytes.
     read_frame
-        Decodes one of them, counted from 0. Raises :class:`ImageRefusedError`.
+        Decodes one of them.
     """
 
     record: ImageRecord
     frames: int
-    read_frame: Callable[[int], PixelImage]
+    content: Content
+    read_frame: ReadFrame
 
     def read_pixels(self) -> PixelImage:
         """Decode the first image."""
@@ -63,13 +78,17 @@ def open_image(source: Source) -> OpenedImage:
         return OpenedImage(
             record=dicom.describe(header, source=source),
             frames=_frames_of(header),
-            read_frame=lambda frame: pixel_chain.read_pixels(content, frame),
+            content=content,
+            read_frame=functools.partial(pixel_chain.read_pixels, content),
         )
     if kind in (SourceKind.JPEG, SourceKind.PNG, SourceKind.TIFF):
         return OpenedImage(
             record=ImageRecord(source=source, kind=kind),
             frames=1,
-            read_frame=lambda _: raster.read_pixels(content),
+            content=content,
+            read_frame=lambda _, *, keep_steps=False: raster.read_pixels(
+                content, keep_steps=keep_steps
+            ),
         )
     raise ImageRefusedError(RejectCode.NOT_AN_IMAGE, _what_it_is(content.head(4)))
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pydicom import uid
 from pydicom.dataset import Dataset
 
 from cxrscreen.intake.border import darken
@@ -243,3 +244,25 @@ def test_steps_are_kept_when_asked_for(make_dicom, stored):
         assert step.pixels.dtype == np.float32
         assert (step.pixels.min(), step.pixels.max()) == pytest.approx((0, 1), abs=0.15)
     np.testing.assert_allclose(image.history[0].pixels, 1 - image.history[2].pixels, atol=1e-6)
+
+
+@pytest.mark.parametrize("syntax", [uid.ImplicitVRLittleEndian, uid.ExplicitVRLittleEndian])
+@pytest.mark.parametrize("signed", [False, True])
+def test_padding_is_read_from_a_file_of_either_kind(make_dicom, stored, syntax, signed):
+    low = -2048 if signed else 0
+    words = 4095 - stored.astype(int) + low
+    words[:, :60] = low
+    path = make_dicom(
+        words,
+        signed=signed,
+        photometric="MONOCHROME1",
+        syntax=syntax,
+        PixelPaddingValue=low,
+        WindowCenter=2048 + low,
+        WindowWidth=4096,
+    )
+    image = read_pixels(path)
+    assert image.pixels[:, :60].max() == 0
+    # A border that is not padding would have been told of as a border.
+    assert warned(image, "padding")
+    assert not warned(image, "border")
