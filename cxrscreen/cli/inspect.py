@@ -10,14 +10,19 @@ import typer
 if TYPE_CHECKING:
     from cxrscreen.admission.inspection import Inspection
     from cxrscreen.model.bundle import ModelBundle
+    from cxrscreen.records import Source
 
 _SOME_NOT_SCREENED: Final = 3
 
 
 def inspect(
     files: Annotated[
-        list[Path] | None,
-        typer.Argument(metavar="FILE", help="Images to look at.", show_default=False),
+        list[str] | None,
+        typer.Argument(
+            metavar="FILE",
+            help="Images to look at; of an archive, ARCHIVE!MEMBER as the report names it.",
+            show_default=False,
+        ),
     ] = None,
     *,
     bundle: Annotated[
@@ -48,7 +53,7 @@ def inspect(
     identifiers and dates are never shown; neither is a probability. Exit
     code 0 if every file would be screened, 3 if one would not be.
     """
-    paths = _checked(files or [], codecs=codecs, png=png)
+    sources = _checked(files or [], codecs=codecs, png=png)
     if codecs:
         _print_codecs()
         return
@@ -64,7 +69,7 @@ def inspect(
     from cxrscreen.reports import inspection
 
     model = load_bundle(bundle)
-    found = [_looked_at(path, model, frame) for path in paths]
+    found = [_looked_at(source, model, frame) for source in sources]
     with until_reader_leaves():
         if as_json:
             typer.echo(inspection.as_json(found, bundle=model.name))
@@ -80,8 +85,9 @@ def inspect(
         raise typer.Exit(_SOME_NOT_SCREENED)
 
 
-def _checked(files: list[Path], *, codecs: bool, png: Path | None) -> list[Path]:
+def _checked(files: list[str], *, codecs: bool, png: Path | None) -> list[Source]:
     from cxrscreen.errors import UsageError
+    from cxrscreen.intake.discover import locate
 
     if codecs and files:
         message = "--codecs looks at no file"
@@ -92,19 +98,19 @@ def _checked(files: list[Path], *, codecs: bool, png: Path | None) -> list[Path]
     if png is not None and len(files) != 1:
         message = f"--png takes one file, not {len(files)}"
         raise UsageError(message, hint="Run inspect once for each file.")
-    for path in files:
-        _require_file(path)
-    return files
+    sources = [locate(named) for named in files]
+    for source in sources:
+        _require_file(source.path)
+    return sources
 
 
-def _looked_at(path: Path, model: ModelBundle, frame: int) -> Inspection:
+def _looked_at(source: Source, model: ModelBundle, frame: int) -> Inspection:
     from cxrscreen.admission.inspection import inspect_image
     from cxrscreen.errors import UsageError
-    from cxrscreen.records import Source
 
-    found = inspect_image(Source(path), model.intended_use, frame=frame - 1)
+    found = inspect_image(source, model.intended_use, frame=frame - 1)
     if found.frames and frame > found.frames:
-        message = f"{path}: holds {found.frames} image{'s' if found.frames > 1 else ''}"
+        message = f"{source}: holds {found.frames} image{'s' if found.frames > 1 else ''}"
         raise UsageError(message, hint="Give a smaller --frame.")
     return found
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final, overload
 
-from cxrscreen.errors import ImageRefusedError, NothingToScreenError
+from cxrscreen.errors import ImageRefusedError, InputNotFoundError, NothingToScreenError
 from cxrscreen.intake.archive import (
     Archive,
     ArchiveError,
@@ -102,6 +102,24 @@ def discover(
         message = f"nothing to screen: {places} holds no file"
         raise NothingToScreenError(message, hint="Give a folder or file with radiographs.")
     return found
+
+
+def locate(named: str) -> Source:
+    """Return the source that a report names: a path, or ``ARCHIVE!MEMBER``.
+
+    Raises
+    ------
+    InputNotFoundError
+        There is no such file, or no such member in the archive.
+    """
+    path, _, member = named.partition("!")
+    if os.path.lexists(named) or not member or not os.path.isfile(path):  # noqa: PTH113
+        return Source(Path(named))
+    for item in discover([Path(path)]):
+        if item.source.location == named:
+            return item.source
+    message = f"{named}: the archive lists no such member"
+    raise InputNotFoundError(message, hint="Copy the name from the column 'source' of a report.")
 
 
 def _inputs(paths: tuple[Path, ...], exclude: tuple[Path, ...], limits: Limits) -> Iterator[Input]:
