@@ -26,7 +26,8 @@ _END, _INVALID = 128, 1024
 _ZERO_RUN: Final = 15
 # T.81 section A.3.1 shifts 8-bit samples to -128..127; the transform sums 64 of them to 8 times.
 _DC_LIMIT: Final = 1024
-_MAX_SIZE: Final = 11
+# T.81 table F.1 has 11 sizes for 8 bits, 15 for 12.
+_MAX_SIZE: Final = 15
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +67,8 @@ def sound_segment(
     dc = [_dc_steps(scan.dc_tables[table]) for _, table, _ in scan.components]
     ac = [_ac_steps(scan.ac_tables[table]) for _, _, table in scan.components]
     steps = [jpeg.quantisation[jpeg.components[place].table] for place, _, _ in scan.components]
-    limits = [(_DC_LIMIT + step) // max(step, 1) for step in steps]
+    limit = _DC_LIMIT << max(jpeg.precision - 8, 0)
+    limits = [(limit + step) // max(step, 1) for step in steps]
     means = [0] * len(scan.components)
     at = 0
     for _ in range(mcus):

@@ -43,6 +43,9 @@ _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE, _YCBCR = 0, 1, 2, 3, 6
 _UNCOMPRESSED: Final = 1
 _JPEG: Final = 7
 _DEFLATE: Final = (8, 32946)
+_PACKBITS: Final = 32773
+# Longer data are not walked through: it would take seconds.
+_MAX_WALKED_BYTES: Final = 16 << 20
 # None, CCITT, LZW, JPEG, Deflate (twice), PackBits.
 _COMPRESSIONS: Final = (1, 2, 3, 4, 5, 7, 8, 32946, 32773)
 _UNSIGNED, _SIGNED, _UNDEFINED = 1, 2, 4
@@ -52,6 +55,7 @@ _CHUNK_BYTES: Final = 1 << 20
 _BYTE_BITS, _WORD_BITS = 8, 16
 _PILLOW_BITS: Final = (1, 2, 4, 8, 16)
 _UPRIGHT: Final = 1
+_NO_RUN: Final = 128
 
 
 @dataclass(slots=True)
@@ -106,6 +110,8 @@ def read(content: bytes) -> Samples:
         _require_sound_jpegs(header, content, pieces)
     elif compression in _DEFLATE:
         _require_checksums(content, pieces)
+    elif compression == _PACKBITS:
+        _require_whole_runs(header, content, pieces)
     if bits not in _PILLOW_BITS:
         values = _unpacked(header, content, pieces, bits)
     else:
@@ -266,6 +272,30 @@ def _require_checksums(content: bytes, pieces: list[slice]) -> None:
             raise ValueError(message) from error
         if not inflate.eof:
             message = "a strip or tile ends before its checksum"
+            raise ValueError(message)
+
+
+def _require_whole_runs(header: TiffHeader, content: bytes, pieces: list[slice]) -> None:
+    """Refuse PackBits strips whose runs do not end with them or fill their rows: section 9."""
+    height, samples = header.one(_LENGTH), header.one(_SAMPLES, 1)
+    rows = min(header.one(_ROWS_PER_STRIP, height), height)
+    row_bytes = -(-header.one(_WIDTH) * header.one(_BITS, 1) * samples // 8)
+    walked = sum(piece.stop - piece.start for piece in pieces)
+    simple = _TILE_OFFSETS not in header.tags and header.one(_PLANAR, 1) == 1
+    if not simple or walked > _MAX_WALKED_BYTES:
+        return
+    for number, piece in enumerate(pieces):
+        at, made = piece.start, 0
+        while at < piece.stop:
+            run = content[at]
+            at += 1
+            if run < _NO_RUN:
+                at, made = at + run + 1, made + run + 1
+            elif run > _NO_RUN:
+                at, made = at + 1, made + 257 - run
+        expected = row_bytes * min(rows, height - number * rows)
+        if at != piece.stop or made != expected:
+            message = f"a strip holds {made} of {expected} bytes"
             raise ValueError(message)
 
 

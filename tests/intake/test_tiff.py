@@ -245,6 +245,17 @@ def test_damage_in_deflated_strips_is_found_by_their_checksum(chest, capfd):
     assert capfd.readouterr() == ("", "")
 
 
+def test_a_zeroed_block_of_packbits_is_found(chest):
+    stream = io.BytesIO()
+    noisy = (chest + np.random.default_rng(0).normal(0, 0.02, chest.shape)).clip(0, 1)
+    Image.fromarray(np.rint(noisy * 255).astype(np.uint8)).save(
+        stream, "TIFF", compression="packbits"
+    )
+    whole = stream.getvalue()
+    for at in range(len(whole) // 4, len(whole) * 3 // 4, 1999):
+        assert refused(whole[:at] + bytes(300) + whole[at + 300 :]).code is RejectCode.DECODE_FAILED
+
+
 @settings(max_examples=200, deadline=None)
 @given(at=st.integers(0, 300), value=st.integers(0, 255), data=st.data())
 def test_any_header_byte_may_be_wrong(at, value, data):
