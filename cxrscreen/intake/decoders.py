@@ -28,6 +28,7 @@ from pydicom.pixels.decoders.base import DecodeRunner, get_decoder
 
 from cxrscreen.intake import codestream
 from cxrscreen.intake.codec_watch import refuse_damage
+from cxrscreen.intake.jpeg_check import require_sound
 
 PLUGIN: Final = "simpleitk"
 _SYNTAXES: Final = (
@@ -55,6 +56,7 @@ _LOSSY: Final = (
 _RINGING = 1 / 8
 _BITS_PER_BYTE = 8
 _COLOURS = 3
+_LOSSY_JPEG: Final = (uid.JPEGBaseline8Bit, uid.JPEGExtended12Bit)
 
 
 def is_available(syntax: str) -> bool:
@@ -89,6 +91,9 @@ def decode_frame(source: bytes, runner: DecodeRunner) -> bytes:
         ``bits_allocated`` bits, colours by pixels. The sign is left to the caller: the same
         bits mean the same for both.
     """
+    if runner.transfer_syntax in _LOSSY_JPEG:
+        # libjpeg mends what it can; this finds more than it complains of.
+        require_sound(source.rstrip(b"\0"))
     colour = runner.samples_per_pixel == _COLOURS
     size = codestream.size_of(source)
     # GDCM masks what it decodes with the bits that it is told. A lossy codestream of 12 bits

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cxrscreen.errors import ImageRefusedError
+from cxrscreen.intake import border
 from cxrscreen.records import ChainStep, PixelImage
 from cxrscreen.vocabulary import RejectCode
 
@@ -124,8 +125,14 @@ def radiograph(samples: Samples, *, keep_steps: bool = False) -> PixelImage:
     if samples.orientation != 1:
         pixels = np.ascontiguousarray(_upright(pixels, samples.orientation))
         steps.add("orientation", f"EXIF {samples.orientation}", pixels)
+    pixels = pixels.astype(np.float32, copy=False)
+    # As the DICOM chain does: a white frame would be taken for dense lungs, or worse.
+    share = border.darken(pixels)
+    if share:
+        warnings.append(f"{share:.1%} of the image is a bright border: taken as air")
+        steps.add("air", f"border {share:.1%}", pixels)
     return PixelImage(
-        pixels=pixels.astype(np.float32, copy=False),
+        pixels=pixels,
         colourfulness=colourfulness,
         history=tuple(steps.done),
         warnings=tuple(warnings),
