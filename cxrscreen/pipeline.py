@@ -109,7 +109,7 @@ def screen_inputs(
     bundle: ModelBundle,
     options: ScreenOptions | None = None,
 ) -> Iterator[ScreenRow]:
-    """Screen inputs as :func:`cxrscreen.intake.discover` freezes them."""
+    """Screen inputs as :func:`cxrscreen.intake.search.discover` freezes them."""
     options = options or ScreenOptions()
     point = bundle.default_point
     require_fingerprints(

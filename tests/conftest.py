@@ -15,7 +15,7 @@ from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.encaps import encapsulate
 
 from cxrscreen import load_bundle
-from cxrscreen.intake.dicom import quiet_readers
+from cxrscreen.intake.header.dicom import quiet_readers
 from cxrscreen.model.bundle import ModelBundle
 from tools.phantom import project, sample_anatomy
 

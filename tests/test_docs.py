@@ -13,7 +13,7 @@ import pytest
 import typer
 
 from cxrscreen.cli.app import app
-from cxrscreen.intake.dicom import ELEMENTS_READ
+from cxrscreen.intake.header.dicom import ELEMENTS_READ
 from cxrscreen.reports.table import COLUMNS
 from cxrscreen.vocabulary import RejectCode
 from tools.make_docs import DOCS, PAGES, ROOT, SETTINGS_PAGE, missing_settings, settings

@@ -18,7 +18,7 @@ from pydicom.dataset import Dataset
 from cxrscreen.calibration.probability import probability_of
 from cxrscreen.intake import open_image
 from cxrscreen.intake.content import Content
-from cxrscreen.intake.pixel_chain import read_pixels
+from cxrscreen.intake.pixels.chain import read_pixels
 from cxrscreen.model.predictor import Predictor, choose_device
 from cxrscreen.preprocess import to_tensor
 from cxrscreen.records import Source

@@ -27,9 +27,9 @@ from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.encaps import encapsulate
 from pydicom.pixels.processing import apply_modality_lut, apply_voi_lut
 
-from cxrscreen.intake import codecs
+from cxrscreen.intake.codecs import table as codecs
 from cxrscreen.intake.content import Content
-from cxrscreen.intake.pixel_chain import read_pixels
+from cxrscreen.intake.pixels.chain import read_pixels
 from cxrscreen.preprocess import PreprocessSpec, to_tensor
 from tools.phantom import project, sample_anatomy
 

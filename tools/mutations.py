@@ -19,7 +19,7 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 from pydicom.tag import Tag
 
-from cxrscreen.intake.dicom import quiet_readers
+from cxrscreen.intake.header.dicom import quiet_readers
 from tools.fuzz_seeds import PATIENT, Seed
 
 Mutation = Callable[[Random, Seed], bytes]

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from cxrscreen.admission.sop_class import check_object
-from cxrscreen.intake.header_text import listed
+from cxrscreen.intake.header.elements import listed
 from cxrscreen.records import Admission, ImageRecord, IntendedUse, Permissions
 from cxrscreen.vocabulary import FRONTAL_VIEWS, RejectCode, SourceKind, View
 

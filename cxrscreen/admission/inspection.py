@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from cxrscreen.admission.header import admit_header
 from cxrscreen.admission.pixels import admit_pixels
 from cxrscreen.errors import ImageRefusedError
-from cxrscreen.intake.facts import read_facts
+from cxrscreen.intake.header.facts import read_facts
 from cxrscreen.intake.reader import OpenedImage, open_image
 from cxrscreen.records import (
     Admission,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from cxrscreen.intake.sop_class import (
+from cxrscreen.intake.header.sop_class import (
     COMPUTED_RADIOGRAPHY,
     DIGITAL_X_RAY_FOR_PROCESSING,
     PHOTOGRAPH,

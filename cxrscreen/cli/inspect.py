@@ -87,7 +87,7 @@ def inspect(
 
 def _checked(files: list[str], *, codecs: bool, png: Path | None) -> list[Source]:
     from cxrscreen.errors import UsageError
-    from cxrscreen.intake.discover import locate
+    from cxrscreen.intake.search.discover import locate
 
     if codecs and files:
         message = "--codecs looks at no file"
@@ -130,16 +130,14 @@ def _write_picture(png: Path, found: Inspection, *, force: bool) -> None:
 
 
 def _print_codecs() -> None:
-    from importlib import import_module
-
     from cxrscreen.cli.progress import ResultConsole, until_reader_leaves
+    from cxrscreen.intake.codecs.table import codec_table
     from cxrscreen.reports.inspection import print_codecs
 
-    table = import_module("cxrscreen.intake.codecs").codec_table()
     with until_reader_leaves():
         print_codecs(
             ResultConsole(),
-            [(row.name, row.uid, row.decoder, ", ".join(row.others)) for row in table],
+            [(row.name, row.uid, row.decoder, ", ".join(row.others)) for row in codec_table()],
         )
 
 

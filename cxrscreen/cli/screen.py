@@ -81,8 +81,8 @@ def screen(
     from cxrscreen import __version__
     from cxrscreen.cli.progress import ResultConsole, screening_progress, until_reader_leaves
     from cxrscreen.errors import printable
-    from cxrscreen.intake.discover import discover
-    from cxrscreen.intake.walk import as_paths
+    from cxrscreen.intake.search.discover import discover
+    from cxrscreen.intake.search.walk import as_paths
     from cxrscreen.output import check_writable, is_report, new_file
 
     check_writable(out, force=force, replaceable=is_report)

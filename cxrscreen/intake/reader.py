@@ -9,10 +9,12 @@ from typing import Protocol
 from pydicom.dataset import Dataset
 
 from cxrscreen.errors import ImageRefusedError
-from cxrscreen.intake import dicom, pixel_chain, raster
 from cxrscreen.intake.content import Content
-from cxrscreen.intake.member import content_of
-from cxrscreen.intake.pixel_format import frames_of
+from cxrscreen.intake.header import dicom
+from cxrscreen.intake.pixels import chain as pixel_chain
+from cxrscreen.intake.pixels.pixel_format import frames_of
+from cxrscreen.intake.raster import read as raster
+from cxrscreen.intake.search.member import content_of
 from cxrscreen.intake.sniff import sniff
 from cxrscreen.records import ImageRecord, PixelImage, Source
 from cxrscreen.vocabulary import RejectCode, SourceKind

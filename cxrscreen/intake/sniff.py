@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from cxrscreen.intake.content import Content
-from cxrscreen.intake.dicom import parses_without_preamble
+from cxrscreen.intake.header.dicom import parses_without_preamble
 from cxrscreen.vocabulary import SourceKind
 
 PREAMBLE_BYTES: Final = 128

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from cxrscreen.config import DataConfig
 from cxrscreen.errors import DatasetError
-from cxrscreen.intake.walk import list_files
+from cxrscreen.intake.search.walk import list_files
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 from pathlib import Path
@@ -165,9 +164,6 @@ def test_a_file_without_permission_is_one_line(make_dicom, stored):
     assert (result.exit_code, "Permission denied" in result.stderr) == (2, True)
 
 
-@pytest.mark.skipif(
-    importlib.util.find_spec("cxrscreen.intake.codecs") is None, reason="no table of codecs yet"
-)
 def test_the_table_of_codecs():
     result = run("--codecs")
     assert result.exit_code == 0

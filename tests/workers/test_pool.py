@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from cxrscreen.examine import ExamineSettings
-from cxrscreen.intake import discover
+from cxrscreen.intake.search import discover
 from cxrscreen.records import Permissions
 from cxrscreen.vocabulary import RejectCode
 from cxrscreen.workers import ExaminerPool, WorkerLimits
@@ -24,7 +24,7 @@ class Saboteur:
     def find_spec(self, name, path=None, target=None):
         if name == "cxrscreen.examine":
             sys.meta_path.remove(self)
-            from cxrscreen.intake import raster
+            from cxrscreen.intake.raster import read as raster
             real = raster.read_pixels
             def read_pixels(content, *args, **options):
                 deed = content.path.stem.split("-")[0]

@@ -1,0 +1,1 @@
+"""Decoders of compressed frames, and what they keep quiet about."""

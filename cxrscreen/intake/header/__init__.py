@@ -1,0 +1,1 @@
+"""What a DICOM header says about its image."""

@@ -1,0 +1,1 @@
+"""From stored DICOM values to a radiograph."""

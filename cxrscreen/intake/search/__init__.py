@@ -1,0 +1,1 @@
+"""Find the inputs, in folders, archives and DICOM media."""

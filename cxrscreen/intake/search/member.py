@@ -1,0 +1,61 @@
+"""The content of a source: a file as it lies there, or a member out of its archives."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+from cxrscreen.errors import ImageRefusedError
+from cxrscreen.intake.content import Content
+from cxrscreen.intake.search.archive import Archive, ArchiveError, archive_kind
+from cxrscreen.records import Member, Source
+from cxrscreen.vocabulary import RejectCode
+
+_HEAD_BYTES = 1024
+
+
+class _LastArchive(threading.local):
+    """The archive that was read last: the next member is mostly in the same one.
+
+    Of a gzipped tar, members are read forwards without unpacking it anew for each.
+    """
+
+    key: tuple[Path, tuple[Member, ...]] | None = None
+    archive: Archive | None = None
+
+
+_LAST = _LastArchive()
+
+
+def content_of(source: Source) -> Content:
+    """Return the content of a file or of a member.
+
+    Raises
+    ------
+    ImageRefusedError
+        ``ARCHIVE_REFUSED`` or ``UNREADABLE_FILE``.
+    """
+    if not source.members:
+        return Content(source.path)
+    *outer, member = source.members
+    try:
+        data = _open(source.path, tuple(outer)).read(member)
+    except ArchiveError as error:
+        raise ImageRefusedError(RejectCode.ARCHIVE_REFUSED, str(error)) from error
+    return Content(source.path, data)
+
+
+def _open(path: Path, members: tuple[Member, ...]) -> Archive:
+    if _LAST.key == (path, members) and _LAST.archive is not None:
+        return _LAST.archive
+    content = content_of(Source(path, members))
+    stream = content.open()
+    kind = archive_kind(content.head(_HEAD_BYTES), stream)
+    if kind is None:
+        stream.close()
+        message = "the archive has changed since it was listed"
+        raise ArchiveError(message)
+    if _LAST.archive is not None:
+        _LAST.archive.close()
+    _LAST.key, _LAST.archive = (path, members), Archive(stream, kind)
+    return _LAST.archive
