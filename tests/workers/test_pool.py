@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from cxrscreen.examine import ExamineSettings
-from cxrscreen.intake.search import discover
+from cxrscreen.intake import discover
 from cxrscreen.records import Permissions
 from cxrscreen.vocabulary import RejectCode
 from cxrscreen.workers import ExaminerPool, WorkerLimits

@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 from cxrscreen import ScreenOptions
 from cxrscreen.errors import ImageRefusedError
 from cxrscreen.examine import ExamineSettings, examine
-from cxrscreen.intake import InputList, open_image
-from cxrscreen.intake.search import discover
+from cxrscreen.intake import InputList, discover, open_image
 from cxrscreen.intake.search.archive import Limits, climbs_out
 from cxrscreen.intake.search.member import content_of
 from cxrscreen.pipeline import screen

@@ -12,7 +12,7 @@ from pydicom.fileset import FileSet
 
 from cxrscreen import ScreenOptions, screen
 from cxrscreen.errors import InputNotFoundError
-from cxrscreen.intake.search import discover
+from cxrscreen.intake import discover
 from cxrscreen.vocabulary import RejectCode
 
 HERE = ScreenOptions(workers=0)
