@@ -72,7 +72,7 @@ def test_lateral_view_and_hand_of_the_sample_data_are_refused(
 @pytest.mark.parametrize("pneumonia", [False, True])
 @pytest.mark.parametrize("seed", range(4))
 def test_a_phantom_chest_is_kept_and_its_side_view_is_not(
-    check: FrontalCheck, seed: int, pneumonia: bool
+    check: FrontalCheck, seed: int, *, pneumonia: bool
 ) -> None:
     rng = np.random.default_rng((31, seed))
     child = sample_anatomy(rng, pneumonia=pneumonia)
@@ -237,9 +237,7 @@ def test_a_document_that_breaks_the_schema_is_an_error(
 
 
 @pytest.mark.parametrize("change", [{"kinds": ["FRONTAL"]}, {"architecture": "another"}])
-def test_a_document_of_another_version_is_an_error(
-    copied: Path, change: dict[str, object]
-) -> None:
+def test_a_document_of_another_version_is_an_error(copied: Path, change: dict[str, object]) -> None:
     document = json.loads((copied / DOCUMENT).read_text("utf-8")) | change
     (copied / DOCUMENT).write_text(json.dumps(document), "utf-8")
     with pytest.raises(BundleError, match="another version"):
@@ -294,9 +292,7 @@ def test_real_images_that_training_never_saw_are_told_apart(
     assert {source: share for source, share in shares.items() if share > 0.0} == {}
 
 
-def test_real_dicom_files_of_other_things_are_refused(
-    check: FrontalCheck, real_data: Path
-) -> None:
+def test_real_dicom_files_of_other_things_are_refused(check: FrontalCheck, real_data: Path) -> None:
     kept = []
     for path in sorted((real_data / "dicom").rglob("*.dcm")):
         try:

@@ -71,7 +71,7 @@ def cropped_window(rng: np.random.Generator, count: int) -> Window:
         elif kind == 1:  # one side: a single lung
             half[row] = rng.uniform(0.25, 0.46), rng.uniform(0.55, 1.0)
         elif kind == 2:  # the upper or the lower part
-            half[row] = rng.uniform(0.6, 1.0), rng.uniform(0.2, 0.42)
+            half[row] = rng.uniform(0.6, 1.0), rng.uniform(0.2, 0.4)
         else:  # the middle, enlarged
             half[row] = rng.uniform(0.25, 0.5) * np.exp(rng.normal(0.0, 0.15, 2))
         reach = np.maximum(1.0 - half[row], 0.0)
@@ -157,7 +157,7 @@ def regraded(images: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
     images = images.clamp(1e-4, 1.0) ** rows(np.exp(rng.normal(0.0, 0.35, count)))
     often = rng.random(count) < 0.4
     low = rng.uniform(0.0, 0.2, count) * often
-    high = 1.0 - rng.uniform(0.0, 0.35, count) * (rng.random(count) < 0.3)
+    high = 1.0 - rng.uniform(0.0, 0.45, count) * (rng.random(count) < 0.3)
     images = ((images - rows(low)) / rows(high - low)).clamp(0.0, 1.0)
     bend = rng.uniform(0.0, 1.0, count) * (rng.random(count) < 0.3)
     images = images + rows(bend) * (images * images * (3.0 - 2.0 * images) - images)

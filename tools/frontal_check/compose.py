@@ -113,6 +113,8 @@ class Composer:
         images = self._mixed(_LATERAL)
         window = any_window(self._rng, len(images), tilt=0.3)
         window.half[:] = np.clip(window.half, 0.6, 1.4)
+        # The real ones are few: bodies of other shapes are made of them.
+        window.warp[:] *= self._rng.choice((1.0, 2.5), len(images))
         seen = sampled(images, window, self._rng)
         return torch.where(torch.rand(len(seen), 1, 1) < 0.06, 1.0 - seen, seen)
 

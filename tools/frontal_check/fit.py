@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 _LOGGER = logging.getLogger(__name__)
 _REPORT_EVERY = 50
-_SAVE_EVERY = 500
+_SAVE_EVERY = 200
 # The weights that are kept are a running mean: steadier than those of any one step.
-_MEAN_STEPS = 200
+_MEAN_STEPS = 100
 
 
 @dataclass(frozen=True)
@@ -79,6 +79,7 @@ def fit(
             _LOGGER.info("step %d loss %.4f, %.0f s", step, running, time.monotonic() - started)
         if step % _SAVE_EVERY == _SAVE_EVERY - 1:
             torch.save(mean.state_dict(), checkpoint)
+    torch.save(mean.state_dict(), checkpoint)
     mean.eval()
     return mean
 
