@@ -66,7 +66,7 @@ def _parser() -> argparse.ArgumentParser:
     train = commands.add_parser("train", help="fit the network and write the packaged files")
     train.add_argument("--data", type=Path, required=True, help="folder with the real images")
     train.add_argument("--out", type=Path, required=True, help="folder for what is written")
-    train.add_argument("--steps", type=int, default=3600, help="batches")
+    train.add_argument("--steps", type=int, default=1400, help="batches")
     train.add_argument("--rate", type=float, default=2e-3, help="highest learning rate")
     train.add_argument("--seed", type=int, default=1, help="of all that is random")
     train.add_argument("--fold", type=int, default=0, help="which part is held out")

@@ -140,7 +140,7 @@ class Composer:
         phase = torch.angle(torch.fft.rfft2(noise))
         mixed = torch.fft.irfft2(torch.polar(torch.fft.rfft2(seen).abs(), phase))
         low, high = mixed.min(), mixed.max()
-        return (mixed - low) / (high - low)
+        return torch.div(mixed - low, high - low)
 
     def _patches(self, images: torch.Tensor) -> torch.Tensor:
         seen = self._framed(images)

@@ -31,7 +31,7 @@ _MEAN_STEPS = 100
 class Schedule:
     """How long and how fast."""
 
-    steps: int = 4000
+    steps: int = 1400
     rate: float = 2e-3
     seed: int = 1
 

@@ -26,12 +26,11 @@ if TYPE_CHECKING:
 
     from tools.frontal_check.sources import Bank
 
-#: Shares of the calibration chests that the probability and the distance may refuse: half and a
-#: quarter of what the requirement allows, so that new chests stay inside it.
-_REFUSED_BY_PROBABILITY: Final = 0.0025
-_REFUSED_BY_DISTANCE: Final = 0.00125
-_THRESHOLDS: Final = (0.1, 0.5)
-_DISTANCE_MARGIN: Final = 1.1
+#: Share of the calibration chests that may be refused: below the 0.5% of the requirement.
+_REFUSED_SHARE: Final = 0.0035
+#: The least likely of the others decides, with a margin for the chests of other hospitals.
+_PROBABILITY_MARGIN: Final = 0.5
+_DISTANCE_MARGIN: Final = 1.25
 # The covariance is shrunk towards its diagonal: some features are nearly constant.
 _RIDGE: Final = 0.05
 _BATCH: Final = 64
@@ -62,9 +61,10 @@ def release(
     )
     probabilities, features = answers(network, small)
     distances = ((features - centre) @ whitening).norm(dim=1)
-    frontal = probabilities[:, NETWORK_KINDS.index(Kind.FRONTAL)].numpy()
-    threshold = float(np.quantile(frontal, _REFUSED_BY_PROBABILITY, method="lower"))
-    limit = _DISTANCE_MARGIN * float(np.quantile(distances.numpy(), 1.0 - _REFUSED_BY_DISTANCE))
+    frontal = probabilities[:, NETWORK_KINDS.index(Kind.FRONTAL)]
+    refused = int(_REFUSED_SHARE * len(small))
+    threshold = _PROBABILITY_MARGIN * float(frontal.sort().values[refused])
+    limit = _DISTANCE_MARGIN * float(distances.sort(descending=True).values[refused])
     one = {"one_class.centre": centre.contiguous(), "one_class.whitening": whitening.contiguous()}
     stored = {**halves, **one}
     content = safetensors.torch.save(stored)
@@ -73,7 +73,7 @@ def release(
         "architecture": ARCHITECTURE,
         "kinds": [kind.name for kind in NETWORK_KINDS],
         "weights_sha256": hashlib.sha256(content).hexdigest(),
-        "threshold": round(float(np.clip(threshold, *_THRESHOLDS)), 4),
+        "threshold": round(threshold, 4),
         "max_distance": round(limit, 2),
         "training": {**facts, "calibration_images": len(small)},
     }
