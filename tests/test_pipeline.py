@@ -184,7 +184,7 @@ def test_a_second_copy_is_reported_and_judged_once(make_dicom, chest, packaged, 
     first = make_dicom(stored, name="a.dcm", SOPInstanceUID="2.25.7", **window)
     copy = tmp_path / "b.dcm"
     copy.write_bytes(first.read_bytes())
-    other = make_dicom(stored[::-1], name="c.dcm", SOPInstanceUID="2.25.7", **window)
+    other = make_dicom(stored[:, ::-1], name="c.dcm", SOPInstanceUID="2.25.7", **window)
     resent = make_dicom(stored, name="d.dcm", SOPInstanceUID="2.25.8", **window)
     for name in ("e.png", "f.png"):
         Image.fromarray((stored >> 4).astype(np.uint8)).save(tmp_path / name)
@@ -215,7 +215,7 @@ def test_workers_give_what_this_process_gives(pictures, packaged):
 
 def test_each_frame_has_its_row(make_dicom, chest, packaged):
     stored = np.rint(chest * 4095).astype(np.uint16)
-    frames = np.stack([stored, stored[::-1], stored * 0])
+    frames = np.stack([stored, stored[:, ::-1], stored * 0])
     path = make_dicom(
         stored,
         name="frames.dcm",

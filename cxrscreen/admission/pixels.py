@@ -1,9 +1,10 @@
-"""Admission by the pixels: what no radiograph looks like."""
+"""Admission by the pixels: large enough, grey, and an upright frontal chest radiograph."""
 
 from __future__ import annotations
 
 from typing import Final
 
+from cxrscreen.admission.frontal import FrontalCheck, Kind
 from cxrscreen.records import Admission, PixelImage
 from cxrscreen.vocabulary import RejectCode
 
@@ -13,10 +14,20 @@ MIN_SIDE_PX: Final = 128
 MIN_CONTRAST: Final = 0.01
 #: Mean channel difference, full range 1. JPEG of grey in colour stays below 0.01.
 MAX_COLOURFULNESS: Final = 0.03
+_CODES: Final = {
+    Kind.LATERAL: RejectCode.WRONG_VIEW,
+    Kind.TURNED_LEFT: RejectCode.ROTATED,
+    Kind.TURNED_RIGHT: RejectCode.ROTATED,
+    Kind.UPSIDE_DOWN: RejectCode.ROTATED,
+    Kind.INVERTED: RejectCode.INVERTED,
+    Kind.CROPPED: RejectCode.CROPPED,
+    Kind.OTHER: RejectCode.NOT_FRONTAL_CHEST,
+    Kind.BLANK: RejectCode.BLANK,
+}
 
 
 def admit_pixels(image: PixelImage, admission: Admission) -> Admission:
-    """Refuse what cannot be a radiograph: too small, in colour, without contrast.
+    """Refuse what is too small, in colour, blank, or no upright frontal chest radiograph.
 
     Parameters
     ----------
@@ -28,7 +39,14 @@ def admit_pixels(image: PixelImage, admission: Admission) -> Admission:
     Returns
     -------
     Admission
-        ``admission`` with the image's warnings, or a refusal.
+        ``admission`` with the image's warnings, or a refusal with ``TOO_SMALL``, ``COLOUR``,
+        ``BLANK``, ``WRONG_VIEW``, ``ROTATED``, ``INVERTED``, ``CROPPED`` or
+        ``NOT_FRONTAL_CHEST``.
+
+    Raises
+    ------
+    BundleError
+        The packaged check is not as it was released.
     """
     if not admission.admitted:
         return admission
@@ -44,4 +62,7 @@ def admit_pixels(image: PixelImage, admission: Admission) -> Admission:
     if contrast < MIN_CONTRAST:
         reason = f"the standard deviation of its pixels is {contrast:.4f}"
         return Admission.refuse(RejectCode.BLANK, reason, warnings)
+    verdict = FrontalCheck.packaged().judge(image.pixels)
+    if not verdict.accepted:
+        return Admission.refuse(_CODES[verdict.kind], verdict.sentence, warnings)
     return Admission.accept(warnings)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -12,9 +12,11 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from cxrscreen.admission.inspection import Inspection
 from cxrscreen.errors import printable
 from cxrscreen.records import Admission
+
+if TYPE_CHECKING:
+    from cxrscreen.admission.inspection import Inspection
 
 _INDENT = 2
 

@@ -56,7 +56,7 @@ def refusals(found: InputList) -> dict[str, str]:
 )
 def test_members_are_read_as_files_are(tmp_path, make_dicom, chest, packaged, pack):
     stored = np.rint(chest * 4095).astype(np.uint16)
-    plain = [make_dicom(stored, **WINDOW), make_dicom(stored[::-1], **WINDOW)]
+    plain = [make_dicom(stored, **WINDOW), make_dicom(stored[:, ::-1], **WINDOW)]
     content = {f"study/{path.name}": path.read_bytes() for path in plain}
     # The name says nothing about what it is.
     (tmp_path / "export.dat").write_bytes(pack({**content, "study/notes.txt": b"notes"}))

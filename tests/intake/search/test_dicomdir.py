@@ -23,7 +23,7 @@ def medium(tmp_path, make_dicom, chest) -> Path:
     """A file-set of two radiographs as pydicom writes it, with other files beside it."""
     stored = np.rint(chest * 4095).astype(np.uint16)
     fileset = FileSet()
-    for image in (stored, stored[::-1]):
+    for image in (stored, stored[:, ::-1]):
         fileset.add(
             make_dicom(
                 image,

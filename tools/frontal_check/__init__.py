@@ -1,0 +1,1 @@
+"""Training and evaluation of the frontal check: ``python -m tools.frontal_check``."""
