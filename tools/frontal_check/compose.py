@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from cxrscreen.admission.frontal import Kind
+from cxrscreen.admission.frontal import NETWORK_KINDS, Kind
 from cxrscreen.admission.frontal_network import INPUT_PX
 from tools.frontal_check.augment import (
     Window,
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
     from tools.frontal_check.sources import Bank
 
-KINDS = tuple(kind for kind in Kind if kind is not Kind.BLANK)
 # Images of each recipe in a batch.
 _FRONTAL = {"real/pediatric": 17, "real/adult frontal": 8, "phantom/frontal": 1}
 _LATERAL = {"real/adult lateral": 5, "phantom/lateral": 1, "drawn/lateral": 2}
@@ -67,7 +66,7 @@ class Composer:
         )
 
     def batch(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return images, float32 ``[B, S, S]`` in 0..1, and indices into ``KINDS``."""
+        """Return images, float32 ``[B, S, S]`` in 0..1, and indices into ``NETWORK_KINDS``."""
         parts: list[tuple[torch.Tensor, Kind]] = [
             (self._framed(self._mixed(_FRONTAL)), Kind.FRONTAL),
             (self._laterals(), Kind.LATERAL),
@@ -84,7 +83,7 @@ class Composer:
         other += [self._anyhow(self._one(self._real)) for _ in range(_REAL)]
         parts.append((torch.cat(other), Kind.OTHER))
         images = overlaid(regraded(torch.cat([p for p, _ in parts]), self._rng), self._rng)
-        labels = [KINDS.index(kind) for part, kind in parts for _ in range(len(part))]
+        labels = [NETWORK_KINDS.index(kind) for part, kind in parts for _ in range(len(part))]
         return images, torch.tensor(labels)
 
     def _take(self, group: str, count: int) -> torch.Tensor:

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 import torch
 from torch.nn import functional
 
+from cxrscreen.admission.frontal import NETWORK_KINDS
 from cxrscreen.admission.frontal_network import FrontalNetwork, standardise
-from tools.frontal_check.compose import KINDS, Composer
+from tools.frontal_check.compose import Composer
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -50,7 +51,7 @@ def fit(
     """
     torch.manual_seed(schedule.seed)
     # The order of memory in which convolutions are fast on a CPU.
-    network = FrontalNetwork(len(KINDS))
+    network = FrontalNetwork(len(NETWORK_KINDS))
     # PyTorch's stubs lack this form of the call.
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if start is not None:

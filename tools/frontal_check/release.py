@@ -93,7 +93,8 @@ def one_class(network: FrontalNetwork, bank: Bank, seed: int) -> tuple[torch.Ten
         images = bank.groups[group]
         # The few adults are seen many times: they are to count, too.
         repeats = 1 if group == "real/pediatric" else _ADULT_VIEWS
-        for rows in np.array_split(np.tile(np.arange(len(images)), repeats), 50):
+        order = np.tile(np.arange(len(images)), repeats)
+        for rows in np.array_split(order, -(-len(order) // _BATCH)):
             taken = torch.from_numpy(images[rows].astype(np.float32) / np.float32(255.0))
             seen = sampled(taken, whole_window(rng, len(taken)), rng)
             with torch.inference_mode():
