@@ -39,7 +39,7 @@ Every command, as its `--help` shows it. [Screening an export](screening.md) and
 [Training](training.md) explain how they are used."""
 
 _COLUMNS_INTRO: Final = """\
-The report is a CSV file (RFC 4180, UTF-8, one header line) with one row for each input, in the
+The report is a CSV file (RFC 4180, UTF-8, one header line) with one row for each image, in the
 order in which the inputs were found. Rows out equal inputs in: what could not be read or may
 not be judged has its row too.
 

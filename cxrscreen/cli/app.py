@@ -26,7 +26,7 @@ Parameters = ParamSpec("Parameters")
 
 app = typer.Typer(
     name="cxrscreen",
-    help="Screen chest radiographs for pneumonia: DICOM, JPEG and PNG, in batches.",
+    help="Screen chest radiographs for pneumonia: DICOM, JPEG, PNG and TIFF, in batches.",
     epilog=(
         "Exit codes: 0 every input screened, 1 internal error, 2 usage, 3 finished with "
         "NOT_SCREENED rows, 4 nothing to screen, 130 interrupted."
@@ -58,7 +58,7 @@ def options(
         ),
     ] = False,
 ) -> None:
-    """Screen chest radiographs for pneumonia: DICOM, JPEG and PNG, in batches."""
+    """Screen chest radiographs for pneumonia: DICOM, JPEG, PNG and TIFF, in batches."""
     del version
 
 

@@ -29,7 +29,10 @@ class Device(StrEnum):
 def screen(
     paths: Annotated[
         list[str],
-        typer.Argument(metavar="PATH", help="Files and folders; folders are searched deeply."),
+        typer.Argument(
+            metavar="PATH",
+            help="Files, folders, archives and DICOM media; folders are searched deeply.",
+        ),
     ],
     *,
     out: Annotated[Path, typer.Option("--out", "-o", help="The report to write (CSV).")],
@@ -72,7 +75,7 @@ def screen(
     force: Annotated[bool, typer.Option("--force", help="Replace an earlier report.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no tables.")] = False,
 ) -> None:
-    """Screen radiographs and write a report with one row for every file found.
+    """Screen radiographs and write a report with one row for every image found.
 
     What cannot be read or may not be judged is NOT_SCREENED with a reason,
     never NEGATIVE. Exit code 0 if every input was screened, 3 if some were
