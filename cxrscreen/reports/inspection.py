@@ -72,7 +72,7 @@ def print_codecs(console: Console, rows: Iterable[tuple[str, str, str, str]]) ->
     """
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     table.add_column("transfer syntax", no_wrap=True)
-    table.add_column("name")
+    table.add_column("name", no_wrap=True)
     table.add_column("decoded by")
     table.add_column("not used", style="dim")
     for name, uid, decoder, others in rows:

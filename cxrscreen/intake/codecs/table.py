@@ -11,12 +11,29 @@ from cxrscreen.intake.codecs import fast as fast_decoders
 from cxrscreen.intake.codecs import rle
 from cxrscreen.intake.codecs import simpleitk as decoders
 
-_NATIVE: Final = (
-    uid.ImplicitVRLittleEndian,
-    uid.ExplicitVRLittleEndian,
-    uid.DeflatedExplicitVRLittleEndian,
-    uid.ExplicitVRBigEndian,
-)
+_NATIVE: Final = {
+    uid.ImplicitVRLittleEndian: "implicit little endian",
+    uid.ExplicitVRLittleEndian: "explicit little endian",
+    uid.DeflatedExplicitVRLittleEndian: "deflated",
+    uid.ExplicitVRBigEndian: "explicit big endian",
+}
+
+
+# The registered names fill three lines of a terminal each.
+_SHORT_NAMES: Final = {
+    uid.JPEGBaseline8Bit: "JPEG baseline",
+    uid.JPEGExtended12Bit: "JPEG extended, 12 bits",
+    uid.JPEGLossless: "JPEG lossless",
+    uid.JPEGLosslessSV1: "JPEG lossless, SV1",
+    uid.JPEGLSLossless: "JPEG-LS lossless",
+    uid.JPEGLSNearLossless: "JPEG-LS near-lossless",
+    uid.JPEG2000Lossless: "JPEG 2000 lossless",
+    uid.JPEG2000: "JPEG 2000",
+    uid.HTJ2KLossless: "HTJ2K lossless",
+    uid.HTJ2KLosslessRPCL: "HTJ2K lossless, RPCL",
+    uid.HTJ2K: "HTJ2K",
+    uid.RLELossless: "RLE lossless",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +43,7 @@ class CodecRow:
     Attributes
     ----------
     uid, name
-        The transfer syntax.
+        The transfer syntax and a short name of it.
     decoder
         What decodes its grey images in this environment; ``none needed`` for the
         uncompressed ones.
@@ -56,12 +73,12 @@ def decoder_for(syntax: uid.UID, *, colour: bool = False) -> str | None:
 def codec_table() -> tuple[CodecRow, ...]:
     """Return one row for every transfer syntax that can be read."""
     _register()
-    rows = [CodecRow(syntax, syntax.name, "none needed") for syntax in _NATIVE]
+    rows = [CodecRow(syntax, name, "none needed") for syntax, name in _NATIVE.items()]
     for syntax in decoders.DECODER_DEPENDENCIES:
         used, *others = _available(syntax)
         if used == rle.PLUGIN and rle.is_accelerated():
-            used = f"{used} with {fast_decoders.PLUGIN}"
-        rows.append(CodecRow(syntax, syntax.name, used, tuple(others)))
+            used = f"{used}, {fast_decoders.PLUGIN}"
+        rows.append(CodecRow(syntax, _SHORT_NAMES[syntax], used, tuple(others)))
     return tuple(rows)
 
 
