@@ -70,6 +70,12 @@ class ScreenOptions:
         if self.batch_size < 1:
             message = f"batch_size is {self.batch_size}: at least one image"
             raise ValueError(message)
+        if self.workers is not None and self.workers < 0:
+            message = f"workers is {self.workers}: none or more"
+            raise ValueError(message)
+        if not self.seconds_per_image > 0:
+            message = f"seconds_per_image is {self.seconds_per_image}: more than 0"
+            raise ValueError(message)
 
 
 def screen(

@@ -27,14 +27,20 @@ class Member:
         Its name as the archive has it.
     position
         Of a zip, its place in the central directory; of a tar, the offset of its data in
-        bytes. Two members may share a name.
+        bytes.
     size
         Bytes, unpacked.
+    occurrence
+        Which of the members of this name, from 1: archives may hold several.
     """
 
     name: str
     position: int
     size: int
+    occurrence: int = 1
+
+    def __str__(self) -> str:
+        return self.name if self.occurrence == 1 else f"{self.name}#{self.occurrence}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,16 +55,20 @@ class Source:
         The way into an archive, and into the archive in it; empty for a file on disk.
     frame
         Number of the frame as DICOM counts, from 1; 0 for an object of a single frame.
+    stamp
+        Size and time of change (ns) of the archive when it was listed: a member is not read
+        from another archive that has come under its name.
     """
 
     path: Path
     members: tuple[Member, ...] = ()
     frame: int = 0
+    stamp: tuple[int, int] | None = field(default=None, compare=False)
 
     @property
     def location(self) -> str:
         """Path and members as text, ``export.zip!folder/image.dcm``, without the frame."""
-        return "!".join([str(self.path), *(member.name for member in self.members)])
+        return "!".join([str(self.path), *map(str, self.members)])
 
     def __str__(self) -> str:
         return f"{self.location} frame {self.frame}" if self.frame else self.location

@@ -7,9 +7,11 @@ Only typer is imported here. Commands import what they need when they run, so th
 from __future__ import annotations
 
 import functools
+import signal
 import traceback
 from collections.abc import Callable
 from pathlib import Path
+from types import FrameType
 from typing import Annotated, Final, ParamSpec
 
 import typer
@@ -93,7 +95,15 @@ app.command(name="inspect")(translated(inspect_module.inspect))
 app.command(name="train")(translated(train_module.train))
 
 
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
 def main() -> None:
     """Run the command line."""
     require_standard_streams()
+    # What stops a service stops a run as Ctrl-C does: nothing half-written stays behind.
+    for name in ("SIGTERM", "SIGHUP"):
+        if hasattr(signal, name) and signal.getsignal(getattr(signal, name)) != signal.SIG_IGN:
+            signal.signal(getattr(signal, name), _interrupt)
     app()

@@ -7,6 +7,7 @@ are this program. What libraries print goes nowhere; it may quote a header.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import pickle
 import signal
@@ -14,6 +15,7 @@ import sys
 from typing import BinaryIO, Final
 
 _STDOUT: Final = 1
+_PR_SET_PDEATHSIG: Final = 1
 #: What a worker says when it is ready, and after the last image of an input.
 READY: Final = "ready"
 DONE: Final = "done"
@@ -21,6 +23,7 @@ DONE: Final = "done"
 
 def main() -> None:
     """Examine inputs until there are no more."""
+    _die_with_parent()
     # Ctrl-C reaches the whole group: the parent ends the run and closes our input.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     results = os.fdopen(os.dup(_STDOUT), "wb")
@@ -45,6 +48,13 @@ def main() -> None:
         for examined in examine(item, settings, lambda record: _send(results, record)):
             _send(results, examined)
         _send(results, DONE)
+
+
+def _die_with_parent() -> None:
+    """End when the parent does, though a decoder may be busy: Linux alone can be asked to."""
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError, AttributeError):
+            ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _send(stream: BinaryIO, result: object) -> None:

@@ -20,6 +20,8 @@ from cxrscreen.workers.child import DONE
 from cxrscreen.workers.process import WorkerProcess
 
 _WATCH_SECONDS: Final = 0.1
+# A tenth of what one core does.
+_UNPACKED_BYTES_A_SECOND: Final = 30e6
 # Inputs handed out ahead of the one that is waited for, for each worker.
 _AHEAD: Final = 8
 
@@ -108,14 +110,17 @@ class ExaminerPool:
             process.bury(0.0)
         self._watcher.join()
 
-    def _examine(self, item: Input) -> list[Examined]:
+    def _examine(self, item: Input, *, again: bool = False) -> list[Examined]:
         started = time.perf_counter()
         process = self._process()
         record = ImageRecord(source=item.source, kind=SourceKind.OTHER)
         results: list[Examined] = []
         try:
-            process.send(item, self._limits.seconds)
-            while (result := process.receive(self._limits.seconds)) != DONE:
+            # Until the header is there, the worker may be on its way through an archive.
+            allowed = self._limits.seconds + _unpacking_seconds(item)
+            process.send(item, allowed)
+            while (result := process.receive(allowed)) != DONE:
+                allowed = self._limits.seconds
                 if isinstance(result, ImageRecord):
                     record = result
                 else:
@@ -124,6 +129,9 @@ class ExaminerPool:
             self._own.process = None
             refusal = process.bury(self._limits.seconds)
             self._processes.discard(process)
+            if process.was_killed and not again and not self._closed.is_set():
+                # A system without memory kills whom it likes: the image gets another chance.
+                return self._examine(item, again=True)
             if results:
                 # Frames before the fatal one have their rows; this is the next one's.
                 refusal = _next_frame(refusal, len(results) + 1)
@@ -147,6 +155,11 @@ class ExaminerPool:
             now = time.monotonic()
             for process in self.processes:
                 process.kill_if_late(now)
+
+
+def _unpacking_seconds(item: Input) -> float:
+    """Return time to reach a member: a new worker unpacks a gzipped tar from its beginning."""
+    return sum(member.position for member in item.source.members) / _UNPACKED_BYTES_A_SECOND
 
 
 def default_workers() -> int:

@@ -9,8 +9,10 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import IO, Any, Final
 
+import cxrscreen
 from cxrscreen.errors import WorkerError
 from cxrscreen.records import Admission
 from cxrscreen.vocabulary import RejectCode
@@ -18,6 +20,7 @@ from cxrscreen.workers.child import READY
 
 _START_SECONDS: Final = 120.0
 _DYING_SECONDS: Final = 0.5
+_START_HINT: Final = "Is there memory left? Try --workers 0."
 # The child gets the parent's search path, so that both run the same code.
 _BOOT: Final = (
     "import pickle, sys; sys.path[:] = pickle.load(sys.stdin.buffer); "
@@ -29,16 +32,23 @@ class WorkerProcess:
     """A worker and the time by which it must have said something."""
 
     def __init__(self, first_message: object) -> None:
-        self._process = subprocess.Popen(  # noqa: S603 - this very program
-            [sys.executable, "-c", _BOOT],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            # One core each: threads that wait for one another cost more than they give.
-            env={**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
-        )
+        try:
+            self._process = subprocess.Popen(  # noqa: S603 - this very program
+                # -P: nothing is imported from the folder that is screened.
+                [sys.executable, "-P", "-c", _BOOT],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                # One core each: threads that wait for one another cost more than they give.
+                env={**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
+            )
+        except OSError as error:
+            message = f"a worker process does not start: {error.strerror or 'not possible'}"
+            raise WorkerError(message, hint=_START_HINT) from error
         self._deadline = time.monotonic() + _START_SECONDS
         self._late = False
+        #: Whether somebody else killed it, as systems do that run out of memory.
+        self.was_killed = False
         self._first_message = first_message
 
     @property
@@ -55,7 +65,7 @@ class WorkerProcess:
             The process ended or said nothing.
         """
         try:
-            self.send(sys.path, _START_SECONDS)
+            self.send(_search_path(), _START_SECONDS)
             self.send(self._first_message, _START_SECONDS)
             ready = self.receive(_START_SECONDS) == READY
         except (EOFError, OSError, pickle.UnpicklingError):
@@ -63,7 +73,7 @@ class WorkerProcess:
         if not ready:
             self.kill()
             message = "a worker process does not start"
-            raise WorkerError(message, hint="Is there memory left? Try --workers 0.")
+            raise WorkerError(message, hint=_START_HINT)
 
     def send(self, message: object, seconds: float) -> None:
         """Hand over a message; the answer is due in so many seconds."""
@@ -96,6 +106,7 @@ class WorkerProcess:
         # One that is dying of its own says of what; only then is it killed.
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(timeout=_DYING_SECONDS)
+        self.was_killed = not self._late and self._process.poll() == -signal.SIGKILL
         self.kill()
         status = self._process.wait()
         for stream in (self._process.stdin, self._process.stdout):
@@ -112,6 +123,13 @@ class WorkerProcess:
         if stream is None:
             raise OSError
         return stream
+
+
+def _search_path() -> list[str]:
+    """Return where the child finds what the parent runs, the working folder left out."""
+    package = str(Path(cxrscreen.__file__).resolve().parents[1])
+    path = [entry for entry in sys.path if entry not in ("", ".", str(Path.cwd()))]
+    return path if package in path else [package, *path]
 
 
 def _cause(status: int) -> str:

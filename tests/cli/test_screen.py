@@ -306,13 +306,14 @@ def test_names_that_a_spreadsheet_or_a_terminal_would_run(tmp_path, monkeypatch)
     assert "[red]x[bold].jpg" in result.stdout
 
 
-def test_ctrl_c_leaves_nothing_half_written(tmp_path):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_and_a_signal_to_end_leave_nothing_half_written(tmp_path, number):
     folder = tmp_path / "many"
     folder.mkdir()
     pixels = np.random.default_rng(0).integers(0, 255, (1500, 1500), dtype=np.uint8)
     Image.fromarray(pixels).save(folder / "0.png")
-    for number in range(1, 400):
-        os.link(folder / "0.png", folder / f"{number}.png")
+    for copy in range(1, 400):
+        os.link(folder / "0.png", folder / f"{copy}.png")
     report = tmp_path / "r.csv"
     process = subprocess.Popen(
         [sys.executable, "-m", "cxrscreen", "screen", str(folder), "--out", str(report)],
@@ -323,7 +324,7 @@ def test_ctrl_c_leaves_nothing_half_written(tmp_path):
     while not list(tmp_path.glob(".cxrscreen-*")) and time.monotonic() < deadline:
         time.sleep(0.05)
     time.sleep(0.5)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
     assert errors.startswith("cxrscreen: interrupted after ")

@@ -25,9 +25,8 @@ _ZIP_MAGIC: Final = (b"PK\x03\x04", b"PK\x05\x06")
 _GZIP_MAGIC: Final = b"\x1f\x8b\x08"
 _TAR_PLACE: Final = slice(257, 262)
 _TAR_MAGIC: Final = b"ustar"
+_TAR_BLOCK_BYTES: Final = 512
 _ENCRYPTED: Final = 0x1
-# These name a zip that is one document: Office, OpenDocument and EPUB, Java.
-_DOCUMENT_MARKS: Final = ("[Content_Types].xml", "mimetype", "META-INF/MANIFEST.MF")
 _HEAD_BYTES: Final = 1000
 # Names that are looked at to tell a document from a set of files.
 _DOCUMENT_HEAD: Final = 50
@@ -162,9 +161,13 @@ class Archive:
 
     @property
     def is_document(self) -> bool:
-        """Whether this is a zip by construction only: one document, not a set of files."""
-        names = {info.filename for info in self._infos[:_DOCUMENT_HEAD]}
-        return not names.isdisjoint(_DOCUMENT_MARKS)
+        """Whether this is one document: of Office, OpenDocument, EPUB or Java."""
+        names = [info.filename for info in self._infos[:_DOCUMENT_HEAD]]
+        return (
+            names[:1] == ["mimetype"]
+            or "META-INF/MANIFEST.MF" in names[:2]
+            or {"[Content_Types].xml", "_rels/.rels"} <= set(names)
+        )
 
     def members(self) -> Iterator[Listed]:
         """Yield every member that is no folder, in the order of the archive.
@@ -216,8 +219,11 @@ class Archive:
 
     def _zip_members(self) -> Iterator[Listed]:
         self._require_expansion(sum(info.file_size for info in self._infos))
+        if self._infos and min(info.header_offset for info in self._infos) > 0:
+            # Two archives in one file: the directory at the end is of the last one alone.
+            yield Listed(None, fault="the archive holds data that its directory does not list")
         for position, info in enumerate(self._infos):
-            if info.is_dir():
+            if info.is_dir() and not info.file_size:
                 continue
             member = Member(info.filename, position, info.file_size)
             fault = self._fault(member)
@@ -242,6 +248,24 @@ class Archive:
                     self._require_expansion(info.offset_data + info.size)
                 self._require_expansion(info.offset_data)
                 yield self._listed(member, fault)
+            self._require_end(archive.offset)
+
+    def _require_end(self, offset: int) -> None:
+        """Refuse a tar that ends otherwise than in zeros: POSIX.1-1988, two blocks of them.
+
+        tarfile takes a damaged header for the end, and all members behind it are lost.
+        """
+        self._stream.seek(offset)
+        found = 0
+        while block := self._stream.read(_MIB):
+            found += len(block)
+            if block.strip(b"\0"):
+                message = f"the archive is damaged after {offset} bytes: the rest is not read"
+                raise ArchiveError(message)
+            self._require_expansion(offset + found)
+        if found < _TAR_BLOCK_BYTES:
+            message = f"the archive has no end after {offset} bytes: truncated"
+            raise ArchiveError(message)
 
     def _listed(self, member: Member, fault: str) -> Listed:
         if fault:

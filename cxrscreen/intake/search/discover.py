@@ -7,7 +7,9 @@ row, and nothing is skipped.
 
 from __future__ import annotations
 
+import dataclasses
 import os
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final, overload
@@ -23,7 +25,7 @@ from cxrscreen.intake.search.archive import (
     may_be_archive,
 )
 from cxrscreen.intake.search.dicomdir import is_dicomdir, referenced_files
-from cxrscreen.intake.search.member import content_of
+from cxrscreen.intake.search.member import content_of, stamp_of
 from cxrscreen.intake.search.walk import walk
 from cxrscreen.records import Admission, Input, Member, Source
 from cxrscreen.vocabulary import RejectCode
@@ -42,6 +44,7 @@ class InputList(Sequence[Input]):
         self._paths: list[str] = []
         self._members: dict[int, tuple[Member, ...]] = {}
         self._refusals: dict[int, Admission] = {}
+        self._stamps: dict[str, tuple[int, int]] = {}
         last: Path | None = None
         for index, item in enumerate(inputs):
             # Members of one archive share its path.
@@ -50,6 +53,8 @@ class InputList(Sequence[Input]):
             self._paths.append(path)
             if item.source.members:
                 self._members[index] = item.source.members
+                if item.source.stamp is not None:
+                    self._stamps[path] = item.source.stamp
             if item.refusal is not None:
                 self._refusals[index] = item.refusal
 
@@ -64,7 +69,9 @@ class InputList(Sequence[Input]):
         if isinstance(index, slice):
             return tuple(self[place] for place in range(*index.indices(len(self))))
         place = range(len(self))[index]
-        source = Source(Path(self._paths[place]), self._members.get(place, ()))
+        path, members = self._paths[place], self._members.get(place, ())
+        stamp = self._stamps.get(path) if members else None
+        source = Source(Path(path), members, stamp=stamp)
         return Input(source, self._refusals.get(place))
 
 
@@ -174,15 +181,17 @@ def _members(source: Source, archive: Archive, limits: Limits) -> Iterator[Input
         yield Input(source)
         return
     directories: list[Source] = []
-    names: set[str] = set()
+    names: Counter[str] = Counter()
+    stamp = source.stamp or stamp_of(source.path)
     empty = True
     for listed in archive.members():
         empty = False
         if listed.member is None:
             yield _refused(source, listed.fault)
             continue
-        inner = Source(source.path, (*source.members, listed.member))
-        names.add(listed.member.name.lower())
+        names[listed.member.name] += 1
+        member = dataclasses.replace(listed.member, occurrence=names[listed.member.name])
+        inner = Source(source.path, (*source.members, member), stamp=stamp)
         if listed.fault:
             yield _refused(inner, listed.fault)
         elif is_dicomdir(listed.head):
@@ -192,7 +201,7 @@ def _members(source: Source, archive: Archive, limits: Limits) -> Iterator[Input
     if empty:
         yield _refused(source, "the archive holds no file")
     for directory in directories:
-        yield from _missing_from_archive(directory, names)
+        yield from _missing_from_archive(directory, {name.lower() for name in names})
 
 
 def _of_medium(directory: Source, files: set[str], limits: Limits) -> Iterator[Input]:

@@ -12,6 +12,7 @@ from cxrscreen.records import Member, Source
 from cxrscreen.vocabulary import RejectCode
 
 _HEAD_BYTES = 1024
+_CHANGED = "the archive has changed since it was listed"
 
 
 class _LastArchive(threading.local):
@@ -38,11 +39,22 @@ def content_of(source: Source) -> Content:
     if not source.members:
         return Content(source.path)
     *outer, member = source.members
+    if source.stamp is not None and source.stamp != stamp_of(source.path):
+        raise ImageRefusedError(RejectCode.ARCHIVE_REFUSED, _CHANGED)
     try:
         data = _open(source.path, tuple(outer)).read(member)
     except ArchiveError as error:
         raise ImageRefusedError(RejectCode.ARCHIVE_REFUSED, str(error)) from error
     return Content(source.path, data)
+
+
+def stamp_of(path: Path) -> tuple[int, int] | None:
+    """Return size and time of change (ns) of a file, ``None`` if it is not there."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_size, status.st_mtime_ns
 
 
 def _open(path: Path, members: tuple[Member, ...]) -> Archive:
@@ -53,8 +65,7 @@ def _open(path: Path, members: tuple[Member, ...]) -> Archive:
     kind = archive_kind(content.head(_HEAD_BYTES), stream)
     if kind is None:
         stream.close()
-        message = "the archive has changed since it was listed"
-        raise ArchiveError(message)
+        raise ArchiveError(_CHANGED)
     if _LAST.archive is not None:
         _LAST.archive.close()
     _LAST.key, _LAST.archive = (path, members), Archive(stream, kind)

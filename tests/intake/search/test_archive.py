@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import os
 import tarfile
 import zipfile
 from pathlib import Path
@@ -16,6 +17,7 @@ from cxrscreen.errors import ImageRefusedError
 from cxrscreen.examine import ExamineSettings, examine
 from cxrscreen.intake import InputList, discover, open_image
 from cxrscreen.intake.search.archive import Limits, climbs_out
+from cxrscreen.intake.search.discover import locate
 from cxrscreen.intake.search.member import content_of
 from cxrscreen.pipeline import screen
 from cxrscreen.records import Source
@@ -193,7 +195,9 @@ def test_links_and_devices_in_a_tar_are_refused(tmp_path):
 
 
 def test_an_office_document_is_one_file(tmp_path):
-    (tmp_path / "letter.docx").write_bytes(zipped({"[Content_Types].xml": b"<", "a.xml": b"<"}))
+    (tmp_path / "letter.docx").write_bytes(
+        zipped({"[Content_Types].xml": b"<", "_rels/.rels": b"<", "a.xml": b"<"})
+    )
     (item,) = discover([tmp_path])
     assert item.source.members == ()
 
@@ -235,3 +239,64 @@ def test_a_frozen_list_gives_back_what_it_was_made_of(tmp_path):
     assert InputList(found)[1] == found[1]
     with pytest.raises(IndexError):
         found[3]
+
+
+def test_a_set_of_images_beside_a_document_is_no_document(tmp_path):
+    (tmp_path / "a.zip").write_bytes(zipped({"a.dcm": b"a", "mimetype": b"text/plain"}))
+    assert len(discover([tmp_path])) == 2
+
+
+def test_members_of_one_name_are_told_apart(tmp_path):
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w") as archive:
+        for content in (b"first", b"second!"):
+            info = tarfile.TarInfo("x")
+            info.size = len(content)
+            archive.addfile(info, io.BytesIO(content))
+    (tmp_path / "a.tar").write_bytes(stream.getvalue())
+    found = discover([tmp_path])
+    assert locations(found) == ["a.tar!x", "a.tar!x#2"]
+    assert content_of(locate(f"{tmp_path}/a.tar!x#2")).data == b"second!"
+
+
+@pytest.mark.parametrize("mode", ["w", "w:gz"])
+@pytest.mark.parametrize("damage", ["flip", "zero", "cut", "no end", "more behind"])
+def test_a_tar_that_does_not_end_as_it_should_has_a_row_of_its_own(tmp_path, damage, mode):
+    whole = tarred({"p": b"p" * 600, "q": b"q" * 600, "r": b"r" * 600})
+    second = 512 + 1024
+    spoilt = {
+        "flip": whole[:second] + b"Q" + whole[second + 1 :],
+        "zero": whole[:second] + bytes(512) + whole[second + 512 :],
+        "cut": whole[: second + 100],
+        "no end": whole[:second],
+        "more behind": whole + whole,
+    }[damage]
+    content = gzip.compress(spoilt) if mode == "w:gz" else spoilt
+    (tmp_path / "a.tar").write_bytes(content)
+    found = discover([tmp_path])
+    assert content_of(found[0].source).data == b"p" * 600
+    assert found[-1].refusal is not None
+    assert found[-1].refusal.code is RejectCode.ARCHIVE_REFUSED
+    assert found[-1].source.members == ()
+
+
+def test_a_zip_that_hides_another_has_a_row_of_its_own(tmp_path):
+    (tmp_path / "two.zip").write_bytes(zipped({"a": b"a"}) + zipped({"b": b"b"}))
+    assert "does not list" in "".join(refusals(discover([tmp_path])).values())
+
+
+def test_an_entry_that_is_called_a_folder_and_holds_data_is_read(tmp_path):
+    (tmp_path / "a.zip").write_bytes(zipped({"folder/": b"", "image/": b"data"}))
+    (item,) = discover([tmp_path])
+    assert item.source.location.endswith("!image/")
+
+
+@pytest.mark.parametrize("pack", [zipped, tarred])
+def test_an_archive_that_has_changed_gives_no_other_patients_image(tmp_path, pack):
+    path = tmp_path / "a"
+    path.write_bytes(pack({"healthy": b"a" * 2000}))
+    (item,) = discover([path])
+    path.write_bytes(pack({"ailing!": b"b" * 2000}))
+    os.utime(path, ns=(0, 1))
+    with pytest.raises(ImageRefusedError, match="changed"):
+        content_of(item.source)
