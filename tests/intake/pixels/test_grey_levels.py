@@ -113,6 +113,30 @@ def test_a_bright_border_becomes_air_and_a_radiograph_without_one_stays(chest):
     assert framed[:30].max() == framed[:, -30:].max() == 0
 
 
+@pytest.mark.parametrize("photometric", ["RGB", "YBR_FULL", "PALETTE COLOR", "MONOCHROME2"])
+def test_a_white_frame_is_air_in_every_photometric_interpretation(make_dicom, chest, photometric):
+    framed = np.pad(np.rint(chest * 200).astype(np.uint8), 30, constant_values=255)
+    elements: dict[str, object] = {}
+    if photometric == "PALETTE COLOR":
+        for channel in ("Red", "Green", "Blue"):
+            elements[f"{channel}PaletteColorLookupTableDescriptor"] = [256, 0, 8]
+            elements[f"{channel}PaletteColorLookupTableData"] = bytes(range(256))
+    elif photometric != "MONOCHROME2":
+        neutral = framed if photometric == "RGB" else np.full_like(framed, 128)
+        samples = np.stack([framed, neutral, neutral], axis=-1)
+        elements = {"SamplesPerPixel": 3, "PlanarConfiguration": 0, "PixelData": samples.tobytes()}
+    image = read_pixels(
+        make_dicom(framed, bits=8, photometric=photometric, **elements), keep_steps=True
+    )
+    assert image.pixels[:30].max() == image.pixels[:, -30:].max() == 0
+    np.testing.assert_allclose(
+        image.pixels[30:-30, 30:-30], framed[30:-30, 30:-30] / 255, atol=1e-5
+    )
+    assert warned(image, "bright border")
+    assert image.history[-1].name == "outside to air"
+    assert all(step.pixels is not None for step in image.history)
+
+
 @pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
 @pytest.mark.parametrize("declared", [12, 16])
 def test_without_a_window_a_filled_range_is_shown_as_it_is(chest, photometric, declared):
