@@ -90,6 +90,38 @@ def test_a_file_that_ends_in_its_last_frame_still_gives_the_first(cine):
     assert "truncated" in refusal(path, 2).reason
 
 
+@pytest.mark.parametrize("kind", ["RLE", "j2k", "extended"])
+@pytest.mark.parametrize("with_table", [True, False])
+@pytest.mark.parametrize("claimed", [None, 1, 2])
+def test_a_frame_that_the_header_does_not_count_is_not_lost(
+    make_dicom, cine, kind, with_table, claimed
+):
+    path = cine(kind)
+    dataset = pydicom.dcmread(path)
+    if claimed is None:
+        del dataset.NumberOfFrames
+    else:
+        dataset.NumberOfFrames = claimed
+    if kind != "extended":
+        found = [get_frame(dataset.PixelData, index, number_of_frames=3) for index in range(3)]
+        dataset.PixelData = encapsulate(found, has_bot=with_table)
+    dataset.save_as(path)
+    refused = refusal(path)
+    assert refused.code is RejectCode.MALFORMED_DICOM
+    expected = f"the pixel data hold 3 frames where the header says {claimed or 1}"
+    assert refused.reason == expected
+
+
+def test_a_frame_in_several_fragments_is_one_frame(make_dicom):
+    codestream = grey_j2k(FRAMES[0])
+    path = make_dicom(FRAMES[0], bits=16, syntax=uid.JPEG2000Lossless, frame=codestream)
+    dataset = pydicom.dcmread(path)
+    for table in (True, False):
+        dataset.PixelData = encapsulate([codestream], fragments_per_frame=5, has_bot=table)
+        dataset.save_as(path)
+        np.testing.assert_array_equal(values(path), FRAMES[0])
+
+
 @pytest.mark.parametrize("claimed", ["0", "-3", "", None])
 def test_no_sensible_number_of_frames_is_one(make_dicom, claimed):
     header = pydicom.Dataset()
