@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import BinaryIO, Final
 
+import numpy as np
 import pydicom
 from pydicom import uid
 from pydicom.dataset import Dataset, FileDataset
@@ -111,8 +112,18 @@ def native_frame(element: PixelElement, pixels: PixelFormat, index: int) -> byte
     if element.length > expected + expected % 2:
         reason = f"{element.length} bytes of pixel data where the header says {expected}"
         raise ImageRefusedError(RejectCode.MALFORMED_DICOM, reason)
-    element.stream.seek(element.offset + index * pixels.frame_bytes)
-    content = element.stream.read(pixels.frame_bytes)
+    start = index * pixels.frame_bytes
+    if element.syntax == uid.ExplicitVRBigEndian and element.is_words and pixels.allocated == 8:  # noqa: PLR2004
+        # PS3.5 section 8.1.1: bytes are packed into words, whose bytes are then swapped. Words
+        # take no notice of where a frame begins.
+        words = (start + pixels.frame_bytes + 1) // 2 - start // 2
+        element.stream.seek(element.offset + start // 2 * 2)
+        packed = np.frombuffer(element.stream.read(2 * words), dtype=np.uint8)
+        swapped = packed[: packed.size // 2 * 2].reshape(-1, 2)[:, ::-1].tobytes()
+        content = swapped[start % 2 :][: pixels.frame_bytes]
+    else:
+        element.stream.seek(element.offset + start)
+        content = element.stream.read(pixels.frame_bytes)
     if len(content) < pixels.frame_bytes:
         reason = f"the frame ends after {len(content)} of {pixels.frame_bytes} bytes: truncated"
         raise ImageRefusedError(RejectCode.DECODE_FAILED, reason)

@@ -109,9 +109,6 @@ def _words(content: bytes, element: PixelElement, pixels: PixelFormat) -> NDArra
     big = element.syntax == uid.ExplicitVRBigEndian
     if pixels.allocated == _BYTE_BITS:
         words = np.frombuffer(content, dtype=np.uint8)
-        if big and element.is_words:
-            # PS3.5 section 8.1.1: bytes are packed into words, whose bytes are then swapped.
-            words = words[: words.size // 2 * 2].reshape(-1, 2)[:, ::-1].ravel()
     else:
         words = np.frombuffer(content, dtype=">u2" if big else "<u2").astype(np.uint16, copy=False)
     if not pixels.is_colour:

@@ -130,6 +130,22 @@ def test_no_sensible_number_of_frames_is_one(make_dicom, claimed):
     assert frames_of(header) == 1
 
 
+@pytest.mark.parametrize("shape", [(5, 7), (4, 6)])
+def test_bytes_in_words_of_big_endian(make_dicom, shape):
+    # PS3.5 section 8.1.1 and annex A.3: the bytes of all frames are packed into words first.
+    frames = np.random.default_rng(1).integers(0, 256, (3, *shape)).astype(np.uint8)
+    packed = frames.tobytes() + b"\0" * (frames.size % 2)
+    swapped = np.frombuffer(packed, np.uint8).reshape(-1, 2)[:, ::-1].tobytes()
+    path = make_dicom(frames[0], bits=8, NumberOfFrames=3)
+    dataset = pydicom.dcmread(path)
+    dataset.PixelData = swapped
+    dataset["PixelData"].VR = "OW"
+    dataset.file_meta.TransferSyntaxUID = uid.ExplicitVRBigEndian
+    pydicom.dcmwrite(path, dataset, implicit_vr=False, little_endian=False)
+    for number, frame in enumerate(frames):
+        np.testing.assert_array_equal(values(path, number), frame)
+
+
 def test_a_bomb_in_the_deflated_syntax_is_refused(make_dicom, monkeypatch):
     path = make_dicom(FRAMES[0] * 0, syntax=uid.DeflatedExplicitVRLittleEndian)
     assert values(path).shape == FRAMES[0].shape
