@@ -34,15 +34,20 @@ def stored_values(element: PixelElement, pixels: PixelFormat, index: int) -> NDA
         ``UNSUPPORTED_ENCODING``, ``DECODE_FAILED`` or ``MALFORMED_DICOM``.
     """
     decoder = _decoder(element.syntax)
+    shift = pixels.high_bit + 1 - pixels.stored
     if decoder.is_encapsulated:
+        if shift and element.syntax != uid.RLELossless:
+            # PS3.5 section 8.2: a codestream holds values, not words.
+            reason = f"HighBit is {pixels.high_bit} with {pixels.stored} bits stored, compressed"
+            raise ImageRefusedError(RejectCode.UNSUPPORTED_ENCODING, reason)
         frame = encapsulated_frame(element, pixels, index)
         _require_size(frame, pixels, element.syntax)
-        return _signed(_decoded(frame, pixels, decoder), pixels)
-    words = _words(native_frame(element, pixels, index), element, pixels)
-    # Uncompressed words may carry overlays beside the value (PS3.5 section 8.1.2).
-    shift = pixels.high_bit + 1 - pixels.stored
+        words = _decoded(frame, pixels, decoder)
+    else:
+        words = _words(native_frame(element, pixels, index), element, pixels)
+    # Words may carry overlays beside the value (PS3.5 section 8.1.2); RLE packs their bytes.
     if shift:
-        words = words >> shift
+        words = words.view(f"u{words.dtype.itemsize}") >> shift
     return _signed(words, pixels)
 
 

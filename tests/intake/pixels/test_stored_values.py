@@ -146,6 +146,29 @@ def test_bytes_in_words_of_big_endian(make_dicom, shape):
         np.testing.assert_array_equal(values(path, number), frame)
 
 
+@pytest.mark.parametrize("high_bit", [11, 12, 15])
+@pytest.mark.parametrize("signed", [False, True])
+def test_rle_packs_words_whose_value_may_not_be_at_the_bottom(make_dicom, high_bit, signed):
+    stored = FRAMES[0] - 2048 * signed
+    path = make_dicom(FRAMES[0], bits=16)
+    dataset = pydicom.dcmread(path)
+    shifted = (stored & 0xFFF) << (high_bit - 11)
+    dataset.PixelData = (shifted | (1 if high_bit > 11 else 0)).astype("<u2").tobytes()
+    dataset.compress(uid.RLELossless, generate_instance_uid=False)
+    dataset.BitsStored, dataset.HighBit = 12, high_bit
+    dataset.PixelRepresentation = int(signed)
+    dataset.save_as(path)
+    np.testing.assert_array_equal(values(path), stored)
+
+
+def test_a_codestream_with_a_high_bit_beside_its_values_is_refused_by_name(make_dicom):
+    codestream = grey_j2k(FRAMES[0])
+    path = make_dicom(FRAMES[0], bits=12, syntax=uid.JPEG2000Lossless, frame=codestream, HighBit=15)
+    refused = refusal(path)
+    assert refused.code is RejectCode.UNSUPPORTED_ENCODING
+    assert refused.reason == "HighBit is 15 with 12 bits stored, compressed"
+
+
 def test_a_bomb_in_the_deflated_syntax_is_refused(make_dicom, monkeypatch):
     path = make_dicom(FRAMES[0] * 0, syntax=uid.DeflatedExplicitVRLittleEndian)
     assert values(path).shape == FRAMES[0].shape
