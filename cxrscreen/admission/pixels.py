@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from cxrscreen.admission.frontal import FrontalCheck, Kind
+from cxrscreen.intake.pixels.border import bright_corners
 from cxrscreen.records import Admission, PixelImage
 from cxrscreen.vocabulary import RejectCode
 
@@ -14,6 +15,8 @@ MIN_SIDE_PX: Final = 128
 MIN_CONTRAST: Final = 0.01
 #: Mean channel difference, full range 1. JPEG of grey in colour stays below 0.01.
 MAX_COLOURFULNESS: Final = 0.03
+#: Share of the image that is bright and connected to its corners. Real radiographs: 0.013.
+MAX_BRIGHT_CORNERS: Final = 0.02
 _CODES: Final = {
     Kind.LATERAL: RejectCode.WRONG_VIEW,
     Kind.TURNED_LEFT: RejectCode.ROTATED,
@@ -65,4 +68,16 @@ def admit_pixels(image: PixelImage, admission: Admission) -> Admission:
     verdict = FrontalCheck.packaged().judge(image.pixels)
     if not verdict.accepted:
         return Admission.refuse(_CODES[verdict.kind], verdict.sentence, warnings)
+    return _free_of_bright_corners(image, warnings)
+
+
+def _free_of_bright_corners(image: PixelImage, warnings: tuple[str, ...]) -> Admission:
+    # A white frame makes a pneumonia negative; one that is not a line border has stayed.
+    glare = bright_corners(image.pixels)
+    if glare > MAX_BRIGHT_CORNERS:
+        reason = (
+            f"a bright area of {glare:.1%} of the image reaches its corners: "
+            "a frame or a page around the radiograph"
+        )
+        return Admission.refuse(RejectCode.NOT_FRONTAL_CHEST, reason, warnings)
     return Admission.accept(warnings)

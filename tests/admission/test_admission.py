@@ -254,3 +254,15 @@ def test_small_and_coloured_images_are_refused(chest):
 def test_a_refusal_stays_the_first_one(chest):
     refusal = Admission.refuse(RejectCode.WRONG_VIEW, "lateral")
     assert admit_pixels(image(chest[:10]), refusal) is refusal
+
+
+def test_a_tilted_page_around_a_chest_is_refused_and_told(chest):
+    rows, columns = np.indices(chest.shape)
+    for corner in (rows + columns, rows + columns[:, ::-1]):
+        tilted = chest.copy()
+        tilted[corner < 60] = 1.0
+        refused = admit_pixels(image(tilted), Admission.accept())
+        assert refused.code is RejectCode.NOT_FRONTAL_CHEST
+        assert refused.reason.endswith("a frame or a page around the radiograph")
+        tilted[corner < 60] = 0.0
+        assert admit_pixels(image(tilted), Admission.accept()).admitted

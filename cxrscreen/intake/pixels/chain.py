@@ -70,11 +70,9 @@ def read_pixels(content: Content, frame: int = 0, *, keep_steps: bool = False) -
             image = colour.from_palette(stored, element.header)
         else:
             return render(element.header, stored, keep_steps=keep_steps)
-        if keep_steps:
-            luminance = image.history[-1]
-            kept = _step(luminance.name, luminance.detail, image.pixels, keep_steps=True)
-            image = PixelImage(image.pixels, image.colourfulness, (kept,), image.warnings)
-        return _squared(image, element.header, keep_steps=keep_steps)
+        return _squared(
+            _cleared(image, keep_steps=keep_steps), element.header, keep_steps=keep_steps
+        )
 
 
 def render(header: Dataset, stored: NDArray[np.integer], *, keep_steps: bool = False) -> PixelImage:
@@ -107,7 +105,7 @@ def render(header: Dataset, stored: NDArray[np.integer], *, keep_steps: bool = F
         table.apply("inversion", photometric, 1.0 - table.values)
     pixels = table.look_up(stored)
     history = table.history(stored if keep_steps else None)
-    outside = _clear_outside(pixels, padded, table)
+    outside = _clear_outside(pixels, padded, table.warnings)
     if outside:
         history += (_step("outside to air", outside, pixels, keep_steps=keep_steps),)
     image = PixelImage(pixels=pixels, history=history, warnings=tuple(table.warnings))
@@ -202,23 +200,35 @@ def _attenuation(table: ChainTable, header: Dataset) -> bool:
     return inverted
 
 
+def _cleared(image: PixelImage, *, keep_steps: bool) -> PixelImage:
+    """Return a luminance without what surrounds it; it has no padding (PS3.3 C.7.5.1.1.2)."""
+    history, warnings = image.history, list(image.warnings)
+    if keep_steps:
+        shown = image.history[-1]
+        history = (_step(shown.name, shown.detail, image.pixels, keep_steps=True),)
+    outside = _clear_outside(image.pixels, None, warnings)
+    if outside:
+        history += (_step("outside to air", outside, image.pixels, keep_steps=keep_steps),)
+    return PixelImage(image.pixels, image.colourfulness, history, tuple(warnings))
+
+
 def _clear_outside(
-    pixels: NDArray[np.float32], padded: NDArray[np.bool_] | None, table: ChainTable
+    pixels: NDArray[np.float32], padded: NDArray[np.bool_] | None, warnings: list[str]
 ) -> str:
     """Turn padding and bright borders into air, in place; return what was turned, in words."""
     turned = []
     if padded is not None:
         share = float(padded.mean())
         if float(pixels[padded].max()) > _DARK:
-            table.warnings.append(f"{share:.0%} of the image is pixel padding: taken as air")
+            warnings.append(f"{share:.0%} of the image is pixel padding: taken as air")
         if share > _MOSTLY:
-            table.warnings.append(f"pixel padding is {share:.0%} of the image")
+            warnings.append(f"pixel padding is {share:.0%} of the image")
         pixels[padded] = 0.0
         turned.append(f"padding {share:.1%}")
     # As a display shutter would.
     share = border.darken(pixels)
     if share:
-        table.warnings.append(f"{share:.1%} of the image is a bright border: taken as air")
+        warnings.append(f"{share:.1%} of the image is a bright border: taken as air")
         turned.append(f"border {share:.1%}")
     return ", ".join(turned)
 

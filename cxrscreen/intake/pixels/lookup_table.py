@@ -72,5 +72,15 @@ def through_lut(values: NDArray[np.float64], item: Dataset, *, big_endian: bool)
     if not valid:
         reason = "a lookup table of the header is not what its descriptor says"
         raise ImageRefusedError(RejectCode.MALFORMED_DICOM, reason)
+    first = _signed_like(first, values)
     positions = np.clip(np.rint(values) - first, 0, count - 1).astype(np.int64)
     return LookedUp(entries[positions], bits, largest, f"{count} entries of {bits} bits")
+
+
+def _signed_like(first: int, values: NDArray[np.float64]) -> int:
+    """Return the first value mapped; writers note a negative one as unsigned.
+
+    PS3.3 C.11.1.1.1: it has the sign of what is looked up.
+    """
+    unsigned = first >= 1 << 15 > float(values.max())
+    return first - (1 << 16) if unsigned and float(values.min()) < 0 else first

@@ -6,12 +6,14 @@ fragments of an encapsulated element (PS3.5 section A.4), with or without a tabl
 
 from __future__ import annotations
 
+import io
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import BinaryIO, Final
 
+import numpy as np
 import pydicom
 from pydicom import uid
 from pydicom.dataset import Dataset, FileDataset
@@ -19,7 +21,7 @@ from pydicom.dataset import Dataset, FileDataset
 from cxrscreen.errors import ImageRefusedError
 from cxrscreen.intake.content import Content
 from cxrscreen.intake.header.deflated import open_inflated
-from cxrscreen.intake.pixels.pixel_format import PixelFormat
+from cxrscreen.intake.pixels.pixel_format import MAX_FRAMES, PixelFormat
 from cxrscreen.vocabulary import RejectCode
 
 _UNDEFINED_LENGTH: Final = 0xFFFFFFFF
@@ -28,6 +30,10 @@ _PIXEL_ELEMENT: Final = 0x0010
 # PS3.5 annex A: Pixel Data are OB or OW; UN is what a gateway makes of them.
 _PIXEL_VR: Final = (b"OB", b"OW", b"UN")
 _JPEG_FAMILY_END: Final = b"\xff\xd9"
+# SOI of JPEG and JPEG-LS, SOC and SIZ of JPEG 2000, the signature box of JP2.
+_JPEG_FAMILY_STARTS: Final = (b"\xff\xd8\xff", b"\xff\x4f\xff\x51", b"\x00\x00\x00\x0cjP  ")
+_ITEM: Final = struct.pack("<HH", 0xFFFE, 0xE000)
+_MARGIN: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,8 +112,18 @@ def native_frame(element: PixelElement, pixels: PixelFormat, index: int) -> byte
     if element.length > expected + expected % 2:
         reason = f"{element.length} bytes of pixel data where the header says {expected}"
         raise ImageRefusedError(RejectCode.MALFORMED_DICOM, reason)
-    element.stream.seek(element.offset + index * pixels.frame_bytes)
-    content = element.stream.read(pixels.frame_bytes)
+    start = index * pixels.frame_bytes
+    if element.syntax == uid.ExplicitVRBigEndian and element.is_words and pixels.allocated == 8:  # noqa: PLR2004
+        # PS3.5 section 8.1.1: bytes are packed into words, whose bytes are then swapped. Words
+        # take no notice of where a frame begins.
+        words = (start + pixels.frame_bytes + 1) // 2 - start // 2
+        element.stream.seek(element.offset + start // 2 * 2)
+        packed = np.frombuffer(element.stream.read(2 * words), dtype=np.uint8)
+        swapped = packed[: packed.size // 2 * 2].reshape(-1, 2)[:, ::-1].tobytes()
+        content = swapped[start % 2 :][: pixels.frame_bytes]
+    else:
+        element.stream.seek(element.offset + start)
+        content = element.stream.read(pixels.frame_bytes)
     if len(content) < pixels.frame_bytes:
         reason = f"the frame ends after {len(content)} of {pixels.frame_bytes} bytes: truncated"
         raise ImageRefusedError(RejectCode.DECODE_FAILED, reason)
@@ -124,9 +140,11 @@ def encapsulated_frame(element: PixelElement, pixels: PixelFormat, index: int) -
     Raises
     ------
     ImageRefusedError
-        ``DECODE_FAILED``.
+        ``DECODE_FAILED``, ``MALFORMED_DICOM`` where there are more frames than the header says.
     """
     _require_frame(pixels, index)
+    if index == 0:
+        _require_no_more_frames(element, pixels)
     element.stream.seek(element.offset)
     try:
         frame = pydicom.encaps.get_frame(
@@ -141,10 +159,56 @@ def encapsulated_frame(element: PixelElement, pixels: PixelFormat, index: int) -
     if element.syntax == uid.RLELossless:
         return frame
     # Writers pad a frame of odd length with 00 or FF (PS3.5 section A.4).
-    if not frame[-64:].rstrip(b"\x00\xff").endswith(_JPEG_FAMILY_END):
+    if not _is_ended(frame):
         reason = "the compressed frame ends before its end marker: truncated"
         raise ImageRefusedError(RejectCode.DECODE_FAILED, reason)
     return frame
+
+
+def _is_ended(codestream: bytes) -> bool:
+    return codestream[-_MARGIN:].rstrip(b"\x00\xff").endswith(_JPEG_FAMILY_END)
+
+
+def _require_no_more_frames(element: PixelElement, pixels: PixelFormat) -> None:
+    """Refuse an object with a frame that the header does not count: it would be lost.
+
+    An offset table has an offset for each frame (PS3.5 section A.4). Where it is empty, a
+    frame of the JPEG family may be in several fragments, an RLE frame is in one.
+    """
+    fragments = _fragments(element)
+    counts = [len(fragments.pop(0)[1]) // 4] if fragments else []
+    extended = _extended_offsets(element.header)
+    if extended is not None:
+        counts.append(len(extended[0]) // 8)
+    if element.syntax == uid.RLELossless:
+        counts.append(len(fragments) if len(fragments) > pixels.frames else 0)
+    else:
+        starts = [start.startswith(_JPEG_FAMILY_STARTS) for start, _ in fragments]
+        ends = [True, *(_is_ended(end) for _, end in fragments)]
+        found = sum(started and ended for started, ended in zip(starts, ends, strict=False))
+        counts.append(found if found > pixels.frames else 0)
+    wrong = next((count for count in counts if count not in (0, pixels.frames)), None)
+    if wrong is not None:
+        reason = f"the pixel data hold {wrong} frames where the header says {pixels.frames}"
+        raise ImageRefusedError(RejectCode.MALFORMED_DICOM, reason)
+
+
+def _fragments(element: PixelElement) -> list[tuple[bytes, bytes]]:
+    """Return the first and last bytes of every item, the whole offset table as the first."""
+    stream, found = element.stream, list[tuple[bytes, bytes]]()
+    stream.seek(element.offset)
+    while (head := stream.read(8)).startswith(_ITEM) and len(head) == 8:  # noqa: PLR2004
+        (length,) = struct.unpack("<I", head[4:])
+        if not found:
+            table = stream.read(min(length, 4 * MAX_FRAMES + 4))
+            found.append((b"", table))
+            stream.seek(length - len(table), io.SEEK_CUR)
+            continue
+        first = stream.read(min(length, _MARGIN))
+        rest = min(length - len(first), _MARGIN)
+        stream.seek(length - len(first) - rest, io.SEEK_CUR)
+        found.append((first, first + stream.read(rest)))
+    return found
 
 
 def _require_frame(pixels: PixelFormat, index: int) -> None:

@@ -34,15 +34,20 @@ def stored_values(element: PixelElement, pixels: PixelFormat, index: int) -> NDA
         ``UNSUPPORTED_ENCODING``, ``DECODE_FAILED`` or ``MALFORMED_DICOM``.
     """
     decoder = _decoder(element.syntax)
+    shift = pixels.high_bit + 1 - pixels.stored
     if decoder.is_encapsulated:
+        if shift and element.syntax != uid.RLELossless:
+            # PS3.5 section 8.2: a codestream holds values, not words.
+            reason = f"HighBit is {pixels.high_bit} with {pixels.stored} bits stored, compressed"
+            raise ImageRefusedError(RejectCode.UNSUPPORTED_ENCODING, reason)
         frame = encapsulated_frame(element, pixels, index)
         _require_size(frame, pixels, element.syntax)
-        return _signed(_decoded(frame, pixels, decoder), pixels)
-    words = _words(native_frame(element, pixels, index), element, pixels)
-    # Uncompressed words may carry overlays beside the value (PS3.5 section 8.1.2).
-    shift = pixels.high_bit + 1 - pixels.stored
+        words = _decoded(frame, pixels, decoder)
+    else:
+        words = _words(native_frame(element, pixels, index), element, pixels)
+    # Words may carry overlays beside the value (PS3.5 section 8.1.2); RLE packs their bytes.
     if shift:
-        words = words >> shift
+        words = words.view(f"u{words.dtype.itemsize}") >> shift
     return _signed(words, pixels)
 
 
@@ -109,9 +114,6 @@ def _words(content: bytes, element: PixelElement, pixels: PixelFormat) -> NDArra
     big = element.syntax == uid.ExplicitVRBigEndian
     if pixels.allocated == _BYTE_BITS:
         words = np.frombuffer(content, dtype=np.uint8)
-        if big and element.is_words:
-            # PS3.5 section 8.1.1: bytes are packed into words, whose bytes are then swapped.
-            words = words[: words.size // 2 * 2].reshape(-1, 2)[:, ::-1].ravel()
     else:
         words = np.frombuffer(content, dtype=">u2" if big else "<u2").astype(np.uint16, copy=False)
     if not pixels.is_colour:

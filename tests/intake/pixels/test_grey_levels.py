@@ -12,7 +12,7 @@ from pydicom import uid
 from pydicom.dataset import Dataset
 
 from cxrscreen.intake.content import Content
-from cxrscreen.intake.pixels.border import darken
+from cxrscreen.intake.pixels.border import bright_corners, darken
 from cxrscreen.intake.pixels.chain import read_pixels as read_content
 from cxrscreen.intake.pixels.chain import render
 from cxrscreen.records import PixelImage
@@ -111,6 +111,73 @@ def test_a_bright_border_becomes_air_and_a_radiograph_without_one_stays(chest):
     assert darken(framed) == pytest.approx(1 - pixels.size / framed.size)
     np.testing.assert_array_equal(framed[30:-30, 30:-30], pixels)
     assert framed[:30].max() == framed[:, -30:].max() == 0
+
+
+@pytest.mark.parametrize(
+    ("middle", "noise", "shadow"),
+    [(0.97, 0.012, 0.0), (0.92, 0.03, 0.0), (0.99, 0.0, 0.12), (0.6, 0.012, 0.0)],
+)
+def test_a_page_with_a_grain_or_a_shadow_is_a_border_too(chest, middle, noise, shadow):
+    pixels = chest.astype(np.float32)
+    page = np.full((260, 320), middle) + np.random.default_rng(0).normal(0, noise, (260, 320))
+    page -= np.linspace(0, shadow, 320)
+    page[30:-30, 30:-30] = pixels
+    framed = np.clip(page, 0, 1).astype(np.float32)
+    darken(framed)
+    np.testing.assert_array_equal(framed[30:-30, 30:-30], pixels)
+    # What is left of the page is noise that is as dark as air.
+    assert framed[:30].max() <= 0.25
+    assert framed[:, -30:].max() <= 0.25
+
+
+def test_a_bright_shoulder_or_abdomen_at_the_edge_is_no_border(chest):
+    pixels = (chest * 0.5).astype(np.float32)
+    pixels[-20:, 10:-10] = 0.95
+    pixels[60:150, :8] = 0.95
+    same = pixels.copy()
+    assert darken(same) == 0
+    np.testing.assert_array_equal(same, pixels)
+    assert bright_corners(same) == 0
+
+
+@pytest.mark.parametrize("framed", [False, True])
+@pytest.mark.parametrize("factor", [1, 8])
+def test_bright_corners_are_measured_inside_of_a_border(chest, framed, factor):
+    pixels = np.repeat(np.repeat(chest, factor, axis=0), factor, axis=1).astype(np.float32)
+    height, width = pixels.shape
+    assert bright_corners(pixels) == 0
+    rows, columns = np.indices(pixels.shape)
+    triangle = rows / height + columns / width < 0.4
+    pixels[triangle] = 1
+    whole = pixels.size
+    if framed:
+        pixels = np.pad(pixels, 20)
+        whole = pixels.size
+    assert bright_corners(pixels) == pytest.approx(triangle.sum() / whole, rel=0.1)
+
+
+@pytest.mark.parametrize("photometric", ["RGB", "YBR_FULL", "PALETTE COLOR", "MONOCHROME2"])
+def test_a_white_frame_is_air_in_every_photometric_interpretation(make_dicom, chest, photometric):
+    framed = np.pad(np.rint(chest * 200).astype(np.uint8), 30, constant_values=255)
+    elements: dict[str, object] = {}
+    if photometric == "PALETTE COLOR":
+        for channel in ("Red", "Green", "Blue"):
+            elements[f"{channel}PaletteColorLookupTableDescriptor"] = [256, 0, 8]
+            elements[f"{channel}PaletteColorLookupTableData"] = bytes(range(256))
+    elif photometric != "MONOCHROME2":
+        neutral = framed if photometric == "RGB" else np.full_like(framed, 128)
+        samples = np.stack([framed, neutral, neutral], axis=-1)
+        elements = {"SamplesPerPixel": 3, "PlanarConfiguration": 0, "PixelData": samples.tobytes()}
+    image = read_pixels(
+        make_dicom(framed, bits=8, photometric=photometric, **elements), keep_steps=True
+    )
+    assert image.pixels[:30].max() == image.pixels[:, -30:].max() == 0
+    np.testing.assert_allclose(
+        image.pixels[30:-30, 30:-30], framed[30:-30, 30:-30] / 255, atol=1e-5
+    )
+    assert warned(image, "bright border")
+    assert image.history[-1].name == "outside to air"
+    assert all(step.pixels is not None for step in image.history)
 
 
 @pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
@@ -231,7 +298,7 @@ def test_pixels_become_square(make_dicom, stored, elements, shape):
 
 
 def test_steps_are_kept_when_asked_for(make_dicom, stored):
-    path = make_dicom(stored, photometric="MONOCHROME1", PixelSpacing=[0.2, 0.1], **FULL)
+    path = make_dicom(4095 - stored, photometric="MONOCHROME1", PixelSpacing=[0.2, 0.1], **FULL)
     assert all(step.pixels is None for step in read_pixels(path).history)
     image = read_pixels(path, keep_steps=True)
     assert [step.name for step in image.history] == [

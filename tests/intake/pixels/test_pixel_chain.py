@@ -74,6 +74,18 @@ def test_voi_lut_sequence_goes_before_the_window(make_dicom):
     np.testing.assert_allclose(read_pixels(path).pixels, (RAMP // 16) / 255, atol=1e-6)
 
 
+@pytest.mark.parametrize("first", [-2048, 65536 - 2048])
+@pytest.mark.parametrize("keyword", ["ModalityLUTSequence", "VOILUTSequence"])
+def test_a_negative_first_value_of_a_table_may_be_noted_as_unsigned(make_dicom, keyword, first):
+    lut = Dataset()
+    lut.add_new("LUTDescriptor", "US" if first > 0 else "SS", [4096, first, 12])
+    lut.LUTData = np.arange(4096).astype("<u2").tobytes()
+    lut.ModalityLUTType = "US"
+    window = {"WindowCenter": 2048, "WindowWidth": 4096} if keyword[0] == "M" else {}
+    path = make_dicom(RAMP - 2048, signed=True, **{keyword: [lut]}, **window)
+    np.testing.assert_allclose(read_pixels(path).pixels, RAMP / 4095, atol=1e-6)
+
+
 def test_modality_lut_sequence(make_dicom):
     lut = Dataset()
     lut.LUTDescriptor = [4096, 0, 16]

@@ -90,12 +90,83 @@ def test_a_file_that_ends_in_its_last_frame_still_gives_the_first(cine):
     assert "truncated" in refusal(path, 2).reason
 
 
+@pytest.mark.parametrize("kind", ["RLE", "j2k", "extended"])
+@pytest.mark.parametrize("with_table", [True, False])
+@pytest.mark.parametrize("claimed", [None, 1, 2])
+def test_a_frame_that_the_header_does_not_count_is_not_lost(
+    make_dicom, cine, kind, with_table, claimed
+):
+    path = cine(kind)
+    dataset = pydicom.dcmread(path)
+    if claimed is None:
+        del dataset.NumberOfFrames
+    else:
+        dataset.NumberOfFrames = claimed
+    if kind != "extended":
+        found = [get_frame(dataset.PixelData, index, number_of_frames=3) for index in range(3)]
+        dataset.PixelData = encapsulate(found, has_bot=with_table)
+    dataset.save_as(path)
+    refused = refusal(path)
+    assert refused.code is RejectCode.MALFORMED_DICOM
+    expected = f"the pixel data hold 3 frames where the header says {claimed or 1}"
+    assert refused.reason == expected
+
+
+def test_a_frame_in_several_fragments_is_one_frame(make_dicom):
+    codestream = grey_j2k(FRAMES[0])
+    path = make_dicom(FRAMES[0], bits=16, syntax=uid.JPEG2000Lossless, frame=codestream)
+    dataset = pydicom.dcmread(path)
+    for table in (True, False):
+        dataset.PixelData = encapsulate([codestream], fragments_per_frame=5, has_bot=table)
+        dataset.save_as(path)
+        np.testing.assert_array_equal(values(path), FRAMES[0])
+
+
 @pytest.mark.parametrize("claimed", ["0", "-3", "", None])
 def test_no_sensible_number_of_frames_is_one(make_dicom, claimed):
     header = pydicom.Dataset()
     if claimed is not None:
         header.add_new("NumberOfFrames", "IS", claimed)
     assert frames_of(header) == 1
+
+
+@pytest.mark.parametrize("shape", [(5, 7), (4, 6)])
+def test_bytes_in_words_of_big_endian(make_dicom, shape):
+    # PS3.5 section 8.1.1 and annex A.3: the bytes of all frames are packed into words first.
+    frames = np.random.default_rng(1).integers(0, 256, (3, *shape)).astype(np.uint8)
+    packed = frames.tobytes() + b"\0" * (frames.size % 2)
+    swapped = np.frombuffer(packed, np.uint8).reshape(-1, 2)[:, ::-1].tobytes()
+    path = make_dicom(frames[0], bits=8, NumberOfFrames=3)
+    dataset = pydicom.dcmread(path)
+    dataset.PixelData = swapped
+    dataset["PixelData"].VR = "OW"
+    dataset.file_meta.TransferSyntaxUID = uid.ExplicitVRBigEndian
+    pydicom.dcmwrite(path, dataset, implicit_vr=False, little_endian=False)
+    for number, frame in enumerate(frames):
+        np.testing.assert_array_equal(values(path, number), frame)
+
+
+@pytest.mark.parametrize("high_bit", [11, 12, 15])
+@pytest.mark.parametrize("signed", [False, True])
+def test_rle_packs_words_whose_value_may_not_be_at_the_bottom(make_dicom, high_bit, signed):
+    stored = FRAMES[0] - 2048 * signed
+    path = make_dicom(FRAMES[0], bits=16)
+    dataset = pydicom.dcmread(path)
+    shifted = (stored & 0xFFF) << (high_bit - 11)
+    dataset.PixelData = (shifted | (1 if high_bit > 11 else 0)).astype("<u2").tobytes()
+    dataset.compress(uid.RLELossless, generate_instance_uid=False)
+    dataset.BitsStored, dataset.HighBit = 12, high_bit
+    dataset.PixelRepresentation = int(signed)
+    dataset.save_as(path)
+    np.testing.assert_array_equal(values(path), stored)
+
+
+def test_a_codestream_with_a_high_bit_beside_its_values_is_refused_by_name(make_dicom):
+    codestream = grey_j2k(FRAMES[0])
+    path = make_dicom(FRAMES[0], bits=12, syntax=uid.JPEG2000Lossless, frame=codestream, HighBit=15)
+    refused = refusal(path)
+    assert refused.code is RejectCode.UNSUPPORTED_ENCODING
+    assert refused.reason == "HighBit is 15 with 12 bits stored, compressed"
 
 
 def test_a_bomb_in_the_deflated_syntax_is_refused(make_dicom, monkeypatch):
