@@ -25,6 +25,10 @@ _FILE_META_GROUP: Final = 2
 _SYNTAX_TAG: Final = 0x00020010
 
 
+class Inflated(BytesIO):
+    """An inflated data set: it had no checksum, so that its reader looks at what is behind."""
+
+
 def open_inflated(content: Content) -> BinaryIO:
     """Open a DICOM object; one in the deflated syntax as if it were not deflated.
 
@@ -74,10 +78,14 @@ def _inflated(stream: BinaryIO) -> BinaryIO | None:
             raise ImageRefusedError(RejectCode.TOO_LARGE, reason)
         reason = "the deflated data set has no end: truncated"
         raise ImageRefusedError(RejectCode.MALFORMED_DICOM, reason)
+    if len(inflater.unused_data) > 1:
+        # PS3.5 section A.5: one byte of padding at most. A damaged stream finds an end too soon.
+        reason = f"the deflated data set ends {len(inflater.unused_data)} bytes before the file"
+        raise ImageRefusedError(RejectCode.MALFORMED_DICOM, reason)
     plain = pydicom.dataset.FileMetaDataset()
     plain.TransferSyntaxUID = uid.ExplicitVRLittleEndian
     written = DicomBytesIO()
     written.write((preamble or b"\0" * 128) + b"DICM")
     pydicom.filewriter.write_file_meta_info(written, plain, enforce_standard=False)
     written.write(body)
-    return BytesIO(written.getvalue())
+    return Inflated(written.getvalue())

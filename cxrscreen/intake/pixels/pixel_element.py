@@ -20,7 +20,7 @@ from pydicom.dataset import Dataset, FileDataset
 
 from cxrscreen.errors import ImageRefusedError
 from cxrscreen.intake.content import Content
-from cxrscreen.intake.header.deflated import open_inflated
+from cxrscreen.intake.header.deflated import Inflated, open_inflated
 from cxrscreen.intake.pixels.pixel_format import MAX_FRAMES, PixelFormat
 from cxrscreen.vocabulary import RejectCode
 
@@ -34,6 +34,9 @@ _JPEG_FAMILY_END: Final = b"\xff\xd9"
 _JPEG_FAMILY_STARTS: Final = (b"\xff\xd8\xff", b"\xff\x4f\xff\x51", b"\x00\x00\x00\x0cjP  ")
 _ITEM: Final = struct.pack("<HH", 0xFFFE, 0xE000)
 _MARGIN: Final = 64
+_PIXEL_GROUP: Final = 0x7FE0
+# Group, element and value representation.
+_EXPLICIT_START: Final = struct.Struct("<HH2s")
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +115,8 @@ def native_frame(element: PixelElement, pixels: PixelFormat, index: int) -> byte
     if element.length > expected + expected % 2:
         reason = f"{element.length} bytes of pixel data where the header says {expected}"
         raise ImageRefusedError(RejectCode.MALFORMED_DICOM, reason)
+    if isinstance(element.stream, Inflated):
+        _require_elements_behind(element)
     start = index * pixels.frame_bytes
     if element.syntax == uid.ExplicitVRBigEndian and element.is_words and pixels.allocated == 8:  # noqa: PLR2004
         # PS3.5 section 8.1.1: bytes are packed into words, whose bytes are then swapped. Words
@@ -128,6 +133,23 @@ def native_frame(element: PixelElement, pixels: PixelFormat, index: int) -> byte
         reason = f"the frame ends after {len(content)} of {pixels.frame_bytes} bytes: truncated"
         raise ImageRefusedError(RejectCode.DECODE_FAILED, reason)
     return content
+
+
+def _require_elements_behind(element: PixelElement) -> None:
+    """Refuse inflated pixel data with something else than elements behind them.
+
+    Damage in a deflated stream shifts all that follows, and nothing else shows it.
+    """
+    element.stream.seek(element.offset + (element.length or 0))
+    behind = element.stream.read(_EXPLICIT_START.size)
+    if len(behind) <= 1:
+        return
+    if len(behind) == _EXPLICIT_START.size:
+        group, _, representation = _EXPLICIT_START.unpack(behind)
+        if group >= _PIXEL_GROUP and representation.isalpha() and representation.isupper():
+            return
+    reason = "the inflated data set does not end where its pixel data do: damaged"
+    raise ImageRefusedError(RejectCode.DECODE_FAILED, reason)
 
 
 def encapsulated_frame(element: PixelElement, pixels: PixelFormat, index: int) -> bytes:
