@@ -29,6 +29,7 @@ _FLOAT_KEYWORDS: Final = {0x0008: "FloatPixelData", 0x0009: "DoubleFloatPixelDat
 _PIXEL_ELEMENT: Final = 0x0010
 # PS3.5 annex A: Pixel Data are OB or OW; UN is what a gateway makes of them.
 _PIXEL_VR: Final = (b"OB", b"OW", b"UN")
+_EXPLICIT_IN_IMPLICIT: Final = tuple(vr + b"\0\0" for vr in _PIXEL_VR)
 _JPEG_FAMILY_END: Final = b"\xff\xd9"
 # SOI of JPEG and JPEG-LS, SOC and SIZ of JPEG 2000, the signature box of JP2.
 _JPEG_FAMILY_STARTS: Final = (b"\xff\xd8\xff", b"\xff\x4f\xff\x51", b"\x00\x00\x00\x0cjP  ")
@@ -278,6 +279,9 @@ def _element(stream: BinaryIO, header: FileDataset, syntax: uid.UID) -> PixelEle
     if number in _FLOAT_KEYWORDS:
         reason = f"the pixel data are floating-point numbers ({_FLOAT_KEYWORDS[number]})"
         raise ImageRefusedError(RejectCode.UNSUPPORTED_ENCODING, reason)
+    # Writers name the implicit syntax and write the explicit one. Taken for a length, the
+    # letters would be an odd one.
+    implicit = implicit and not (len(head) == 12 and head[4:8] in _EXPLICIT_IN_IMPLICIT)  # noqa: PLR2004
     representation = b"OW" if implicit else head[4:6]
     if representation not in _PIXEL_VR:
         reason = "the pixel data are of no representation that the standard has for them"

@@ -74,6 +74,18 @@ def test_voi_lut_sequence_goes_before_the_window(make_dicom):
     np.testing.assert_allclose(read_pixels(path).pixels, (RAMP // 16) / 255, atol=1e-6)
 
 
+@pytest.mark.parametrize("bits", [8, 12])
+def test_a_data_set_in_explicit_vr_that_is_called_implicit(make_dicom, bits):
+    stored = RAMP if bits > 8 else RAMP % 256
+    path = make_dicom(stored, bits=bits, RescaleSlope="1", RescaleIntercept="0")
+    expected = read_pixels(path).pixels
+    explicit, implicit = b"1.2.840.10008.1.2.1\0", b"1.2.840.10008.1.2\0\0\0"
+    content = path.read_bytes()
+    assert content.count(explicit) == 1
+    path.write_bytes(content.replace(explicit, implicit))
+    np.testing.assert_array_equal(read_pixels(path).pixels, expected)
+
+
 @pytest.mark.parametrize("first", [-2048, 65536 - 2048])
 @pytest.mark.parametrize("keyword", ["ModalityLUTSequence", "VOILUTSequence"])
 def test_a_negative_first_value_of_a_table_may_be_noted_as_unsigned(make_dicom, keyword, first):
