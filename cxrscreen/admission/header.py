@@ -38,6 +38,10 @@ _WRONG_TYPES: Final = (
     (_SUBTRACTIONS, "a subtraction image"),
     (_SCREENS, "a picture of a screen or a report"),
 )
+#: Values of ImageType that mean something: PS3.3 C.7.6.1.1.2, and those above.
+IMAGE_TYPES: Final = listed("ORIGINAL, DERIVED, PRIMARY, SECONDARY").union(
+    *(known for known, _ in _WRONG_TYPES)
+)
 
 _Check = Callable[[ImageRecord, IntendedUse, Permissions], Iterator[str | Admission]]
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Final
 
-from cxrscreen.admission.header import admit_header
+from cxrscreen.admission.header import IMAGE_TYPES, admit_header
 from cxrscreen.admission.pixels import admit_pixels
 from cxrscreen.errors import ImageRefusedError
+from cxrscreen.intake.header.elements import defined_term
 from cxrscreen.intake.header.facts import read_facts
 from cxrscreen.intake.reader import OpenedImage, open_image
 from cxrscreen.records import (
@@ -18,6 +20,9 @@ from cxrscreen.records import (
     Source,
 )
 from cxrscreen.vocabulary import RejectCode, SourceKind, View
+
+# PS3.3 C.8.11.1.
+_INTENTS: Final = ("FOR PRESENTATION", "FOR PROCESSING")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -125,8 +130,8 @@ def _facts_of(record: ImageRecord) -> dict[str, str]:
     parts = {
         "SOPClassUID": record.sop_class or record.sop_class_uid,
         "Modality": record.modality,
-        "PresentationIntentType": record.presentation_intent,
-        "ImageType": "\\".join(record.image_type),
+        "PresentationIntentType": defined_term(record.presentation_intent, _INTENTS),
+        "ImageType": "\\".join(defined_term(value, IMAGE_TYPES) for value in record.image_type),
         "BodyPartExamined": record.body_part,
         "parts in descriptions": ", ".join(
             dict.fromkeys((*record.series_parts, *record.study_parts))

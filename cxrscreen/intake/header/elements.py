@@ -11,7 +11,7 @@ import functools
 import math
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from datetime import date
 from typing import Any, Final
 
@@ -77,6 +77,14 @@ def as_code(value: str) -> str:
     """Return a text in capitals if it looks like a code, else nothing."""
     value = " ".join(value.upper().split())
     return value if _CODE.fullmatch(value) else ""
+
+
+def defined_term(value: str, terms: Container[str]) -> str:
+    """Return a code if it is one of the standard's terms, else that it is none.
+
+    A code may be a name: anything may stand in an element.
+    """
+    return value if not value or value in terms else "(not a defined term)"
 
 
 def uid(header: Dataset, keyword: str) -> str:

@@ -7,13 +7,14 @@ from typing import Final
 from pydicom import uid
 from pydicom.dataset import Dataset
 from pydicom.filereader import read_partial
+from pydicom.pixels.common import PhotometricInterpretation
 from pydicom.tag import BaseTag, Tag
 
 from cxrscreen.errors import ImageRefusedError
 from cxrscreen.intake.content import Content
 from cxrscreen.intake.header.deflated import open_inflated
 from cxrscreen.intake.header.dicom import quiet_readers
-from cxrscreen.intake.header.elements import code, items, number
+from cxrscreen.intake.header.elements import code, defined_term, items, number
 from cxrscreen.vocabulary import RejectCode
 
 _KEYWORDS: Final = (
@@ -34,6 +35,12 @@ _KEYWORDS: Final = (
     "WindowWidth",
 )
 _TAGS: Final[list[BaseTag | int]] = [Tag(keyword) for keyword in _KEYWORDS]
+# PS3.3 C.7.6.3.1.2, C.8.11.3.1.2 and C.11.6, and C.11.2.1.2.
+_TERMS: Final[dict[str, frozenset[str]]] = {
+    "PhotometricInterpretation": frozenset(term.value for term in PhotometricInterpretation),
+    "PresentationLUTShape": frozenset(("IDENTITY", "INVERSE")),
+    "VOILUTFunction": frozenset(("LINEAR", "LINEAR_EXACT", "SIGMOID")),
+}
 _LAST_TAG: Final = 0x5FFFFFFF
 
 
@@ -73,15 +80,15 @@ def _facts(header: Dataset, syntax: str) -> dict[str, str]:
         "NumberOfFrames": _count(header, "NumberOfFrames"),
         "Columns, Rows": f"{columns} x {rows}" if rows and columns else "",
         "BitsStored": f"{stored} of {allocated}{sign}" if stored and allocated else "",
-        "PhotometricInterpretation": code(header, "PhotometricInterpretation"),
-        "PresentationLUTShape": code(header, "PresentationLUTShape"),
+        "PhotometricInterpretation": _term(header, "PhotometricInterpretation"),
+        "PresentationLUTShape": _term(header, "PresentationLUTShape"),
         "ModalityLUTSequence": _table(header, "ModalityLUTSequence"),
         "RescaleSlope": _count(header, "RescaleSlope"),
         "RescaleIntercept": _count(header, "RescaleIntercept"),
         "VOILUTSequence": _table(header, "VOILUTSequence"),
         "WindowCenter": _count(header, "WindowCenter"),
         "WindowWidth": _count(header, "WindowWidth"),
-        "VOILUTFunction": code(header, "VOILUTFunction"),
+        "VOILUTFunction": _term(header, "VOILUTFunction"),
     }
 
 
@@ -90,6 +97,10 @@ def _syntax(meta: Dataset) -> str:
     if not found:
         return "not said"
     return found.name if found.is_valid else "not a UID"
+
+
+def _term(header: Dataset, keyword: str) -> str:
+    return defined_term(code(header, keyword), _TERMS[keyword])
 
 
 def _number(header: Dataset, keyword: str) -> int:

@@ -32,7 +32,7 @@ _BRIGHT: Final = 0.25
 Number = np.integer | np.float32
 
 
-def interior(image: NDArray[Number], *, extent: float | None = None) -> tuple[slice, slice]:
+def interior(image: NDArray[Number]) -> tuple[slice, slice]:
     """Return rows and columns inside of the borders of one grey.
 
     Lines are peeled off from the four sides until the outermost line on each is not of one
@@ -43,12 +43,8 @@ def interior(image: NDArray[Number], *, extent: float | None = None) -> tuple[sl
     ----------
     image
         ``[H, W]`` of any numbers.
-    extent
-        From the least to the largest, where that is known.
     """
-    if extent is None:
-        extent = float(image.max()) - float(image.min())
-    tolerance = _LINE_TOLERANCE * extent
+    tolerance = _LINE_TOLERANCE * (float(image.max()) - float(image.min()))
     return _peeled(image, lambda line: _is_flat(line, tolerance))
 
 
