@@ -6,6 +6,7 @@ be 300 MB of zeros, and so on without end.
 
 from __future__ import annotations
 
+import struct
 import zlib
 from io import BytesIO
 from typing import BinaryIO, Final
@@ -78,9 +79,12 @@ def _inflated(stream: BinaryIO) -> BinaryIO | None:
             raise ImageRefusedError(RejectCode.TOO_LARGE, reason)
         reason = "the deflated data set has no end: truncated"
         raise ImageRefusedError(RejectCode.MALFORMED_DICOM, reason)
-    if len(inflater.unused_data) > 1:
+    behind = inflater.unused_data
+    # RFC 1952: writers that took a gzip library leave its checksum and length behind.
+    trailer = struct.pack("<II", zlib.crc32(body), len(body) & 0xFFFFFFFF)
+    if len(behind) > 1 and behind[: len(trailer)] != trailer:
         # PS3.5 section A.5: one byte of padding at most. A damaged stream finds an end too soon.
-        reason = f"the deflated data set ends {len(inflater.unused_data)} bytes before the file"
+        reason = f"{len(behind)} bytes behind the deflated data set, which are not its checksum"
         raise ImageRefusedError(RejectCode.MALFORMED_DICOM, reason)
     plain = pydicom.dataset.FileMetaDataset()
     plain.TransferSyntaxUID = uid.ExplicitVRLittleEndian

@@ -354,21 +354,27 @@ def test_lossy_encodings_of_real_radiographs_err_no_more_than_another_decoder(
     assert found.mean() <= other.mean() + 0.01
 
 
+def deflated(body: bytes) -> bytes:
+    deflater = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    return deflater.compress(body) + deflater.flush()
+
+
 def test_a_deflated_object_whose_pixels_are_not_its_end_is_refused(make_dicom):
     path = make_dicom(FRAMES[0], bits=16, syntax=uid.DeflatedExplicitVRLittleEndian)
     content = path.read_bytes()
     start = 144 + int.from_bytes(content[140:144], "little")
     body = zlib.decompress(content[start:], -zlib.MAX_WBITS)
     for behind, sound in ((b"", True), (b"\0", True), (bytes(range(8)), False), (b"x" * 9, False)):
-        deflater = zlib.compressobj(wbits=-zlib.MAX_WBITS)
-        packed = deflater.compress(body + behind) + deflater.flush()
-        path.write_bytes(content[:start] + packed)
+        path.write_bytes(content[:start] + deflated(body + behind))
         if sound:
             np.testing.assert_array_equal(values(path), values(make_dicom(FRAMES[0], bits=16)))
         else:
             with pytest.raises(ImageRefusedError) as caught:
                 values(path)
             assert caught.value.code is RejectCode.DECODE_FAILED
-    path.write_bytes(content[:start] + packed + b"more than padding")
+    trailer = struct.pack("<II", zlib.crc32(body), len(body))
+    path.write_bytes(content[:start] + deflated(body) + trailer)
+    np.testing.assert_array_equal(values(path), values(make_dicom(FRAMES[0], bits=16)))
+    path.write_bytes(content[:start] + deflated(body) + trailer[::-1])
     with pytest.raises(ImageRefusedError):
         values(path)
