@@ -67,7 +67,7 @@ REJECT_MEANING: dict[RejectCode, str] = {
     RejectCode.COLOUR: "The image is in colour: a photograph or an annotated copy.",
     RejectCode.NOT_HUMAN: "The header describes an animal.",
     RejectCode.WRONG_BODY_PART: "The header names a body part other than the chest.",
-    RejectCode.WRONG_VIEW: "The header names a view that is not frontal.",
+    RejectCode.WRONG_VIEW: "The header or the pixels show a view that is not frontal.",
     RejectCode.OUTSIDE_AGE_RANGE: "The patient's age is outside the model's intended use.",
     RejectCode.BLANK: "The image has no contrast.",
     RejectCode.NOT_FRONTAL_CHEST: "The pixels do not look like a frontal chest radiograph.",
