@@ -22,6 +22,7 @@ from cxrscreen.vocabulary import RejectCode, SourceKind
 
 # What people pack images into that is not looked into.
 _OTHER_MAGIC = (
+    (b"PK\x03\x04", "a zip file"),
     (b"\x1f\x8b", "a gzip file that holds no tar archive"),
     (b"BZh", "a bzip2 file"),
     (b"\xfd7zX", "an xz file"),
