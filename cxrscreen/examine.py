@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cxrscreen import admission, intake
-from cxrscreen.errors import ImageRefusedError
+from cxrscreen.admission.faults import refusal_of
 from cxrscreen.preprocess import PreprocessSpec, resize
 from cxrscreen.records import Admission, ImageRecord, Input, IntendedUse, Permissions, Source
 from cxrscreen.vocabulary import RejectCode, SourceKind
@@ -111,7 +111,7 @@ def examine(
             on_header(record)
         admitted = admission.admit_header(record, settings.intended_use, settings.permissions)
     except Exception as error:  # noqa: BLE001 - one image never stops a run
-        yield Examined(record, _refusal(error), None, time.perf_counter() - started)
+        yield Examined(record, refusal_of(error), None, time.perf_counter() - started)
         return
     if opened.frames > MAX_FRAMES and admitted.admitted:
         reason = f"the object holds {opened.frames} frames, more than {MAX_FRAMES}"
@@ -139,24 +139,5 @@ def _frame(
             if admitted.admitted:
                 pixels = resize(image.pixels, settings.spec)[0].numpy()
         except Exception as error:  # noqa: BLE001 - one image never stops a run
-            admitted, pixels = _refusal(error), None
+            admitted, pixels = refusal_of(error), None
     return Examined(record, admitted, pixels, time.perf_counter() - started)
-
-
-def _refusal(error: Exception) -> Admission:
-    if isinstance(error, ImageRefusedError):
-        return Admission.refuse(error.code, error.reason)
-    if isinstance(error, MemoryError):
-        reason = "reading it takes more memory than the limit"
-        return Admission.refuse(RejectCode.TOO_LARGE, reason)
-    return internal_error(error)
-
-
-def internal_error(error: Exception) -> Admission:
-    """Return the refusal for a fault of our own.
-
-    It names the error's type alone: a message may repeat what a header says about a person.
-    """
-    return Admission.refuse(
-        RejectCode.INTERNAL_ERROR, f"cxrscreen failed on this image ({type(error).__name__})"
-    )

@@ -19,9 +19,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cxrscreen import intake
+from cxrscreen.admission.faults import refusal_of
 from cxrscreen.calibration.operating_point import decide, require_fingerprints
 from cxrscreen.calibration.probability import probability_of
-from cxrscreen.examine import Examined, ExamineSettings, examine, internal_error
+from cxrscreen.examine import Examined, ExamineSettings, examine
 from cxrscreen.model.bundle import ModelBundle
 from cxrscreen.model.predictor import ENGINE, Predictor, choose_device
 from cxrscreen.preprocess import from_resized
@@ -251,7 +252,7 @@ def _flush(
         try:
             logits = iter(predictor.logits(tensors).tolist())
         except Exception as error:  # noqa: BLE001 - the batch becomes rows, the run goes on
-            failure = internal_error(error)
+            failure = refusal_of(error)
     share = (time.perf_counter() - started) / max(len(tensors), 1)
     for item, earlier in waiting:
         if item.pixels is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final
 
+from cxrscreen.admission.faults import refusal_of
 from cxrscreen.admission.header import IMAGE_TYPES, admit_header
 from cxrscreen.admission.pixels import admit_pixels
 from cxrscreen.errors import ImageRefusedError
@@ -19,7 +20,7 @@ from cxrscreen.records import (
     PixelImage,
     Source,
 )
-from cxrscreen.vocabulary import RejectCode, SourceKind, View
+from cxrscreen.vocabulary import SourceKind, View
 
 # PS3.3 C.8.11.1.
 _INTENTS: Final = ("FOR PRESENTATION", "FOR PROCESSING")
@@ -92,7 +93,7 @@ def inspect_image(
     try:
         opened = open_image(source)
     except Exception as error:  # noqa: BLE001 - whatever a file provokes is the finding
-        return Inspection(source, SourceKind.OTHER, 0, {}, _refusal(error), None, None)
+        return Inspection(source, SourceKind.OTHER, 0, {}, refusal_of(error), None, None)
     record = opened.record
     header = admit_header(record, intended_use, permissions)
     warned = (*record.notes, *header.warnings)
@@ -114,15 +115,7 @@ def _look_at(opened: OpenedImage, frame: int) -> tuple[PixelImage | None, Admiss
         image = opened.read_frame(frame, keep_steps=True)
         return image, admit_pixels(image, Admission.accept())
     except Exception as error:  # noqa: BLE001 - see inspect_image
-        return None, _refusal(error)
-
-
-def _refusal(error: Exception) -> Admission:
-    if isinstance(error, ImageRefusedError):
-        return Admission.refuse(error.code, error.reason)
-    # The type alone: a message may repeat what a header says about a person.
-    reason = f"cxrscreen failed on this image ({type(error).__name__})"
-    return Admission.refuse(RejectCode.INTERNAL_ERROR, reason)
+        return None, refusal_of(error)
 
 
 def _facts_of(record: ImageRecord) -> dict[str, str]:
