@@ -4,9 +4,9 @@ import csv
 import os
 import shutil
 import signal
-import stat
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -208,20 +208,23 @@ def test_a_missing_or_full_terminal_costs_no_row(tmp_path, streams):
     assert decisions.count("POSITIVE") == 5
 
 
+@pytest.fixture
+def open_folder():
+    """A folder that every user may enter: pytest keeps its own to the user who runs it."""
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
+
+
 @pytest.mark.skipif(os.name != "posix" or not shutil.which("setpriv"), reason="needs setpriv")
-def test_a_folder_that_may_not_be_entered_costs_one_row(tmp_path):
+def test_a_folder_that_may_not_be_entered_costs_one_row(open_folder):
     """As another user, because to root every folder is open."""
     if os.geteuid() != 0:
         pytest.skip("needs root to become somebody else")
-    folder = tmp_path / "in"
+    folder = open_folder / "in"
     shutil.copytree(SAMPLE_DATA / "frontal", folder / "open")
     shutil.copytree(SAMPLE_DATA / "frontal", folder / "listed-only")
     (folder / "listed-only").chmod(0o744)
-    # pytest keeps its folders to the user who runs it.
-    for parent in (tmp_path, *tmp_path.parents):
-        mode = stat.S_IMODE(parent.stat().st_mode)
-        if not mode & stat.S_IXOTH:
-            parent.chmod(mode | stat.S_IXOTH | stat.S_IROTH)
     program = (
         "import sys; from pathlib import Path; from cxrscreen.intake import discover;"
         "print(len(discover([Path(sys.argv[1])])))"
