@@ -12,7 +12,7 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Final, overload
+from typing import overload
 
 from cxrscreen.errors import ImageRefusedError, InputNotFoundError, NothingToScreenError
 from cxrscreen.intake.content import Content
@@ -27,10 +27,9 @@ from cxrscreen.intake.search.archive import (
 from cxrscreen.intake.search.dicomdir import is_dicomdir, referenced_files
 from cxrscreen.intake.search.member import content_of, stamp_of
 from cxrscreen.intake.search.walk import walk
+from cxrscreen.intake.sniff import HEAD_BYTES
 from cxrscreen.records import Admission, Input, Member, Source
 from cxrscreen.vocabulary import RejectCode
-
-_HEAD_BYTES: Final = 1024
 
 
 class InputList(Sequence[Input]):
@@ -148,7 +147,7 @@ def _inputs(paths: tuple[Path, ...], exclude: tuple[Path, ...], limits: Limits) 
 
 def _head(content: Content) -> bytes:
     try:
-        return content.head(_HEAD_BYTES)
+        return content.head(HEAD_BYTES)
     except ImageRefusedError:
         # It says so again, by name, when it is opened to be judged.
         return b""

@@ -8,10 +8,10 @@ from pathlib import Path
 from cxrscreen.errors import ImageRefusedError
 from cxrscreen.intake.content import Content
 from cxrscreen.intake.search.archive import Archive, ArchiveError, archive_kind
+from cxrscreen.intake.sniff import HEAD_BYTES
 from cxrscreen.records import Member, Source
 from cxrscreen.vocabulary import RejectCode
 
-_HEAD_BYTES = 1024
 _CHANGED = "the archive has changed since it was listed"
 
 
@@ -62,7 +62,7 @@ def _open(path: Path, members: tuple[Member, ...]) -> Archive:
         return _LAST.archive
     content = content_of(Source(path, members))
     stream = content.open()
-    kind = archive_kind(content.head(_HEAD_BYTES), stream)
+    kind = archive_kind(content.head(HEAD_BYTES), stream)
     if kind is None:
         stream.close()
         raise ArchiveError(_CHANGED)
