@@ -14,8 +14,8 @@ from cxrscreen.evaluation.metrics import roc_auc
 from cxrscreen.model.predictor import Predictor
 from cxrscreen.pipeline import screen_inputs
 from cxrscreen.records import Input, Permissions, Source
-from cxrscreen.training.dataset import fingerprint, scan_labelled_folder
-from cxrscreen.training.split import split_by_patient
+from cxrscreen.data.dataset import fingerprint, scan_labelled_folder
+from cxrscreen.data.split import split_by_patient
 from cxrscreen.vocabulary import Decision, RejectCode
 
 HERE = ScreenOptions(workers=0)

@@ -32,7 +32,7 @@ def train(
     from cxrscreen.cli.progress import training_progress
     from cxrscreen.config import load_training_config
     from cxrscreen.output import check_writable, is_bundle
-    from cxrscreen.training.dataset import scan_labelled_folder
+    from cxrscreen.data.dataset import scan_labelled_folder
 
     check_writable(out, force=force, replaceable=is_bundle)
     settings = load_training_config(config)
@@ -40,7 +40,7 @@ def train(
 
     from cxrscreen.model.predictor import choose_device
     from cxrscreen.training.release import write_bundle
-    from cxrscreen.training.split import split_by_patient
+    from cxrscreen.data.split import split_by_patient
 
     split = split_by_patient(
         images,

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from cxrscreen.config import IntendedUseConfig, PreprocessConfig, ScratchCNNConfig
+from cxrscreen.config import IntendedUseConfig, NetworkConfig, PreprocessConfig
 from cxrscreen.preprocess import Fit, PreprocessSpec
 from cxrscreen.records import IntendedUse, OperatingPoint
 
@@ -49,12 +49,27 @@ class PartDocument(_Strict):
     """Over file names and contents, so that the same part can be recognised later."""
 
 
+class PretrainedDocument(_Strict):
+    """The weights that training started from."""
+
+    source: str
+    """Name of the file, or ``imagenet``."""
+    sha256: Sha256
+    filled: tuple[str, ...]
+    """Stages that took their weights from it; the others started fresh."""
+
+
 class TrainingDocument(_Strict):
     """What the model was made from."""
 
     config: dict[str, Any]
     training: PartDocument
     validation: PartDocument
+    calibration: PartDocument | None
+    """Images that neither training nor the choice of the epoch saw."""
+    pretrained: PretrainedDocument | None
+    precision: str
+    """What training computed in: ``float32`` or ``bfloat16``."""
     class_weights: tuple[float, float]
     """Weight of a negative and of a positive image in the loss."""
     epochs_run: int
@@ -77,9 +92,9 @@ class MetricsDocument(_Strict):
 class BundleDocument(_Strict):
     """The whole of ``bundle.json``."""
 
-    schema_version: Literal[1]
+    schema_version: Literal[2]
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")]
-    network: ScratchCNNConfig
+    network: NetworkConfig
     preprocess: PreprocessConfig
     intended_use: IntendedUseConfig
     operating_points: Annotated[tuple[OperatingPointDocument, ...], Field(min_length=1)]
@@ -118,7 +133,7 @@ def preprocess_spec(config: PreprocessConfig) -> PreprocessSpec:
     return PreprocessSpec(**{**config.model_dump(), "fit": Fit(config.fit)})
 
 
-def model_fingerprint(network: ScratchCNNConfig, weights_sha256: str) -> str:
+def model_fingerprint(network: NetworkConfig, weights_sha256: str) -> str:
     """Return the SHA-256 of architecture and weights together."""
     content = {"network": network.model_dump(mode="json"), "weights": weights_sha256}
     return hashlib.sha256(_canonical(content)).hexdigest()

@@ -27,8 +27,8 @@ from cxrscreen.model.document import (
 )
 from cxrscreen.model.predictor import ENGINE
 from cxrscreen.output import new_folder
-from cxrscreen.training.dataset import LabelledImage, fingerprint
-from cxrscreen.training.split import Split
+from cxrscreen.data.dataset import LabelledImage, fingerprint
+from cxrscreen.data.split import Split
 from cxrscreen.training.trainer import TrainedModel
 
 CURVES = "training_curves.png"
@@ -95,7 +95,7 @@ def _document(
         engine=ENGINE,
     )
     return BundleDocument(
-        schema_version=1,
+        schema_version=2,
         name=config.name,
         network=config.network,
         preprocess=config.preprocess,

@@ -34,8 +34,8 @@ from cxrscreen.errors import DatasetError, TrainingError
 from cxrscreen.model.document import preprocess_spec
 from cxrscreen.model.network import build_network
 from cxrscreen.training.augment import random_transforms
-from cxrscreen.training.dataset import LabelledImage, class_weights
-from cxrscreen.training.split import Split
+from cxrscreen.data.dataset import LabelledImage, class_weights
+from cxrscreen.data.split import Split
 from cxrscreen.training.transforms import (
     LoadRadiographd,
     NormaliseRadiographd,

@@ -1,4 +1,4 @@
-"""Labelled images: a folder for each class, a patient key from each file name."""
+"""Labelled images, class weights, and the fingerprint of a set of images."""
 
 from __future__ import annotations
 
@@ -27,12 +27,22 @@ class LabelledImage:
         1 for pneumonia, 0 for normal.
     patient_key
         Same key, same patient.
+    age_years, sex, view, site
+        Where the data say so. ``sex`` is ``F``, ``M`` or ``O``; ``view`` and ``site`` are as
+        the data write them.
+    part
+        The part that the data themselves assign the image to, such as ``train`` or ``test``.
     """
 
     path: Path
     name: str
     label: int
     patient_key: str
+    age_years: float | None = None
+    sex: str | None = None
+    view: str | None = None
+    site: str | None = None
+    part: str | None = None
 
 
 def scan_labelled_folder(root: Path, config: DataConfig) -> tuple[LabelledImage, ...]:

@@ -8,14 +8,14 @@ from hypothesis import strategies as st
 
 from cxrscreen.config import DataConfig, load_training_config
 from cxrscreen.errors import DatasetError
-from cxrscreen.training.dataset import (
+from cxrscreen.data.dataset import (
     LabelledImage,
     class_weights,
     fingerprint,
     patient_key,
     scan_labelled_folder,
 )
-from cxrscreen.training.split import Split, split_by_patient
+from cxrscreen.data.split import Split, split_by_patient
 
 CONFIG = load_training_config(Path(__file__).parents[2] / "configs" / "scratch_cnn.yaml").data
 
