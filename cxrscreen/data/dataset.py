@@ -12,6 +12,10 @@ from cxrscreen.config import DataConfig
 from cxrscreen.errors import DatasetError
 from cxrscreen.intake.search.walk import list_files
 
+#: File names of "Chest X-Ray Images (Pneumonia)": person<N>_<bacteria|virus>_<k> is the patient
+#: (aetiology, N), the number alone is not; IM-<N>- and NORMAL2-IM-<N>- are two series.
+KERMANY_PATTERN = r"^(?:(person\d+)_(bacteria|virus)_|((?:NORMAL2-)?IM-\d+)-)"
+
 
 @dataclass(frozen=True, slots=True)
 class LabelledImage:
@@ -77,7 +81,7 @@ def scan_labelled_folder(root: Path, config: DataConfig) -> tuple[LabelledImage,
                 path=file,
                 name=file.relative_to(root).as_posix(),
                 label=label,
-                patient_key=patient_key(file, config.patient_pattern),
+                patient_key=patient_key(file, config.patient_pattern or KERMANY_PATTERN),
             )
             for file in files
         ]
