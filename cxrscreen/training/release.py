@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -21,6 +22,7 @@ from cxrscreen.model.document import (
     MetricsDocument,
     OperatingPointDocument,
     PartDocument,
+    PretrainedDocument,
     TrainingDocument,
     model_fingerprint,
     preprocess_spec,
@@ -64,12 +66,13 @@ def write_bundle(
     with new_folder(folder, force=force) as place:
         weights_sha256 = save_weights(trained.network, place / WEIGHTS)
         history = pd.DataFrame([asdict(result) for result in trained.history])
-        history.to_csv(place / HISTORY, index=False, float_format="%.6f", lineterminator="\n")
+        history.to_csv(place / HISTORY, index=False, float_format="%.6g", lineterminator="\n")
         training_curves(
             place / CURVES,
             training_loss=history["training_loss"].tolist(),
             validation_loss=history["validation_loss"].tolist(),
             validation_auc=history["validation_auc"].tolist(),
+            learning_rate=history["learning_rate"].tolist(),
             best_epoch=trained.best_epoch,
         )
         document = _document(config, split, trained, weights_sha256)
@@ -102,9 +105,12 @@ def _document(
         intended_use=config.intended_use,
         operating_points=(point,),
         training=TrainingDocument(
-            config=config.model_dump(mode="json"),
+            config=_public(config),
             training=_part(split.training),
             validation=_part(split.validation),
+            calibration=_part(split.calibration) if split.calibration else None,
+            pretrained=_pretrained(trained),
+            precision=trained.precision,
             class_weights=trained.class_weights,
             epochs_run=len(trained.history),
             best_epoch=trained.best_epoch,
@@ -121,6 +127,21 @@ def _document(
         ),
         files={},
     )
+
+
+def _public(config: TrainingConfig) -> dict[str, Any]:
+    """Return the resolved configuration without the folders of the machine it was run on."""
+    content = config.model_dump(mode="json")
+    if content["pretrained"] is not None:
+        content["pretrained"] = Path(content["pretrained"]).name
+    return content
+
+
+def _pretrained(trained: TrainedModel) -> PretrainedDocument | None:
+    start = trained.pretrained
+    if start is None:
+        return None
+    return PretrainedDocument(source=start.source, sha256=start.sha256, filled=start.filled)
 
 
 def _part(images: Sequence[LabelledImage]) -> PartDocument:
