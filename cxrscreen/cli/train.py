@@ -78,6 +78,7 @@ def train(
     _silence_engines()
     from cxrscreen.training.checkpoint import RunFolder
     from cxrscreen.training.release import write_bundle
+    from cxrscreen.training.trainer import RunFiles
     from cxrscreen.training.trainer import train as run_training
 
     with training_progress(quiet=quiet) as progress:
@@ -88,9 +89,7 @@ def train(
                 split,
                 device=torch_device,
                 observer=observer if first else None,
-                folder=folder,
-                resume=resume,
-                events=events,
+                files=RunFiles(folder, resume=resume, events=events),
             )
     if not first:
         return

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from ignite.handlers.checkpoint import BaseSaveHandler
 
 from cxrscreen.config import TrainingConfig
 from cxrscreen.data.dataset import fingerprint
@@ -124,7 +123,7 @@ class RunFolder:
         shutil.rmtree(self.path)
 
 
-class DurableSaver(BaseSaveHandler):
+class DurableSaver:
     """Write a checkpoint so that a crash at any moment leaves the old one or the new one.
 
     ignite's own saver renames too, but forgets to wait for the disk, and removes the old file
@@ -143,7 +142,6 @@ class DurableSaver(BaseSaveHandler):
         self,
         checkpoint: Mapping[str, Any],
         filename: str,  # noqa: ARG002 - ignite's signature; there is one file
-        metadata: Mapping[str, Any] | None = None,  # noqa: ARG002
     ) -> None:
         """Write what ignite's ``Checkpoint`` has collected."""
         partial = self._path.with_name(self._path.name + ".part")
@@ -160,9 +158,6 @@ class DurableSaver(BaseSaveHandler):
             message = f"{self._path}: cannot be written: {reason}"
             hint = "Make room and continue with --resume: the last checkpoint is still there."
             raise OutputError(message, hint=hint) from error
-
-    def remove(self, filename: str) -> None:
-        """Leave it: the next checkpoint replaces it."""
 
 
 def describe_run(

@@ -56,8 +56,8 @@ def event_writer(folder: Path | None) -> Iterator[EventLog]:
     except ImportError as error:
         message = "--events needs TensorBoard, which is not installed"
         raise UsageError(message, hint="pip install 'cxrscreen[tensorboard]'") from error
-    writer = SummaryWriter(str(folder))  # type: ignore[no-untyped-call]
+    writer = SummaryWriter(str(folder))
     try:
         yield EventLog(writer)
     finally:
-        writer.close()  # type: ignore[no-untyped-call]
+        writer.close()

@@ -8,6 +8,7 @@ count of processes and no interruption changes what an image becomes.
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Mapping, Sequence, Sized
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,10 @@ from monai.data.dataloader import DataLoader
 from monai.data.dataset import CacheDataset, Dataset, PersistentDataset
 from monai.transforms.compose import Compose
 from monai.transforms.transform import Randomizable, Transform
-from torch.utils.data import Sampler, WeightedRandomSampler
 from torch.utils.data import Dataset as TorchDataset
+from torch.utils.data import Sampler, WeightedRandomSampler
 
-from cxrscreen.config import TrainingConfig
+from cxrscreen.config import TrainConfig, TrainingConfig
 from cxrscreen.data.dataset import LabelledImage
 from cxrscreen.errors import ConfigError, DatasetError
 from cxrscreen.model.document import preprocess_spec
@@ -38,6 +39,25 @@ Draw = tuple[int, int]
 _CACHE_THREADS = 2
 
 
+@dataclass(frozen=True, slots=True)
+class Share:
+    """Which share of each batch a process takes.
+
+    Attributes
+    ----------
+    rank
+        Number of the process, from 0.
+    processes
+        How many there are.
+    """
+
+    rank: int = 0
+    processes: int = 1
+
+
+ALONE = Share()
+
+
 class EpochSampler(Sampler[Draw]):
     """The order of the training images, a function of seed and epoch alone.
 
@@ -47,35 +67,22 @@ class EpochSampler(Sampler[Draw]):
     ----------
     labels
         Of the training images.
-    batch_size
-        Of all processes together.
-    seed
-        Of the run.
-    balanced
-        Draw both classes equally often, with replacement.
-    rank, processes
-        Which share of each batch this process takes.
+    config
+        Batch size (of all processes together), seed, balanced sampling.
+    share
+        Of this process.
     """
 
-    def __init__(
-        self,
-        labels: Sequence[int],
-        *,
-        batch_size: int,
-        seed: int,
-        balanced: bool = False,
-        rank: int = 0,
-        processes: int = 1,
-    ) -> None:
+    def __init__(self, labels: Sequence[int], config: TrainConfig, share: Share = ALONE) -> None:
         self._labels = torch.tensor(labels)
-        self._batch_size = batch_size
-        self._seed = seed
-        self._balanced = balanced
-        self._rank, self._processes = rank, processes
+        self._batch_size = config.batch_size
+        self._seed = config.seed
+        self._balanced = config.balanced_sampling
+        self._rank, self._processes = share.rank, share.processes
         self._epoch, self._skip = 0, 0
         # A last batch of one image would leave batch norm without a variance.
-        batches = len(labels) // batch_size
-        self._used = batches * batch_size if batches else len(labels) // processes * processes
+        unit = config.batch_size if len(labels) >= config.batch_size else share.processes
+        self._used = len(labels) // unit * unit
 
     def start(self, epoch: int, *, skip_batches: int = 0) -> None:
         """Go to an epoch, counted from 1 over the whole run; pass over its first batches."""
@@ -86,7 +93,7 @@ class EpochSampler(Sampler[Draw]):
         count = len(self._labels)
         if self._balanced:
             frequency = torch.bincount(self._labels, minlength=2).double()
-            weights = (1.0 / frequency)[self._labels]
+            weights = (1.0 / frequency)[self._labels].tolist()
             order = list(WeightedRandomSampler(weights, count, generator=generator))
         else:
             order = torch.randperm(count, generator=generator).tolist()
@@ -147,8 +154,7 @@ def training_loader(
     config: TrainingConfig,
     *,
     cache_folder: Path | None = None,
-    rank: int = 0,
-    processes: int = 1,
+    share: Share = ALONE,
 ) -> tuple[DataLoader, EpochSampler]:
     """Return the loader of the training part, and the sampler that must be told the epoch.
 
@@ -160,8 +166,8 @@ def training_loader(
         The whole run.
     cache_folder
         Where ``train.cache: disk`` keeps resized images.
-    rank, processes
-        Of this process, and how many share each batch.
+    share
+        Of this process.
 
     Raises
     ------
@@ -171,17 +177,12 @@ def training_loader(
         An image cannot be read (with ``cache: memory``; otherwise its sample says so).
     """
     train, spec = config.train, preprocess_spec(config.preprocess)
-    if train.batch_size % processes:
-        message = f"train.batch_size {train.batch_size} cannot be shared by {processes} processes"
+    if train.batch_size % share.processes:
+        message = (
+            f"train.batch_size {train.batch_size} cannot be shared by {share.processes} processes"
+        )
         raise ConfigError(message, hint="Take a multiple of the number of processes.")
-    sampler = EpochSampler(
-        [image.label for image in images],
-        batch_size=train.batch_size,
-        seed=train.seed,
-        balanced=train.balanced_sampling,
-        rank=rank,
-        processes=processes,
-    )
+    sampler = EpochSampler([image.label for image in images], train, share)
     transforms: list[Transform] = [
         *random_transforms(config.augment, size_px=spec.size_px),
         NormaliseRadiographd(KEYS, spec),
@@ -191,7 +192,7 @@ def training_loader(
     )
     loader = DataLoader(
         dataset,
-        batch_size=train.batch_size // processes,
+        batch_size=train.batch_size // share.processes,
         sampler=sampler,
         num_workers=train.loader_workers,
         persistent_workers=train.loader_workers > 0,
@@ -204,12 +205,11 @@ def validation_loader(
     config: TrainingConfig,
     *,
     cache_folder: Path | None = None,
-    rank: int = 0,
-    processes: int = 1,
+    share: Share = ALONE,
 ) -> DataLoader:
     """Return the loader of a part as screening would see it, in order; a share per process."""
     spec = preprocess_spec(config.preprocess)
-    base = resized_images(images[rank::processes], config, cache_folder)
+    base = resized_images(images[share.rank :: share.processes], config, cache_folder)
     plain = Compose([NormaliseRadiographd(KEYS, spec)])
     dataset = DrawnDataset(base, plain, seed=0)
     return DataLoader(

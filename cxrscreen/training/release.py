@@ -13,6 +13,8 @@ import numpy as np
 import pandas as pd
 
 from cxrscreen.config import TrainingConfig
+from cxrscreen.data.dataset import LabelledImage, fingerprint
+from cxrscreen.data.split import Split
 from cxrscreen.evaluation.figures import training_curves
 from cxrscreen.evaluation.metrics import confusion, roc_auc
 from cxrscreen.model.bundle import CARD, DOCUMENT, WEIGHTS, save_weights, sha256_of_file
@@ -29,8 +31,6 @@ from cxrscreen.model.document import (
 )
 from cxrscreen.model.predictor import ENGINE
 from cxrscreen.output import new_folder
-from cxrscreen.data.dataset import LabelledImage, fingerprint
-from cxrscreen.data.split import Split
 from cxrscreen.training.trainer import TrainedModel
 
 CURVES = "training_curves.png"
@@ -67,14 +67,8 @@ def write_bundle(
         weights_sha256 = save_weights(trained.network, place / WEIGHTS)
         history = pd.DataFrame([asdict(result) for result in trained.history])
         history.to_csv(place / HISTORY, index=False, float_format="%.6g", lineterminator="\n")
-        training_curves(
-            place / CURVES,
-            training_loss=history["training_loss"].tolist(),
-            validation_loss=history["validation_loss"].tolist(),
-            validation_auc=history["validation_auc"].tolist(),
-            learning_rate=history["learning_rate"].tolist(),
-            best_epoch=trained.best_epoch,
-        )
+        columns = {str(name): history[name].tolist() for name in history.columns}
+        training_curves(place / CURVES, columns, best_epoch=trained.best_epoch)
         document = _document(config, split, trained, weights_sha256)
         (place / CARD).write_text(model_card(document), encoding="utf-8", newline="\n")
         files = {name: sha256_of_file(place / name) for name in (WEIGHTS, HISTORY, CURVES, CARD)}

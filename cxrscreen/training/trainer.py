@@ -22,17 +22,37 @@ from torch import nn
 from cxrscreen.config import TrainingConfig
 from cxrscreen.data.split import Split
 from cxrscreen.errors import TrainingError
-from cxrscreen.model.network import build_network, freeze, unfreeze
+from cxrscreen.model.network import build_network, freeze, lay_out, unfreeze
 from cxrscreen.training.average import moving_average
 from cxrscreen.training.checkpoint import CHECKPOINT, DurableSaver, RunFolder, describe_run
 from cxrscreen.training.engines import Phase, Run, build_phase
 from cxrscreen.training.events import event_writer
 from cxrscreen.training.history import EpochResult, Observer, Recorder
-from cxrscreen.training.loading import dataset_error, training_loader, validation_loader
+from cxrscreen.training.loading import Share, dataset_error, training_loader, validation_loader
 from cxrscreen.training.loss import build_loss, loss_weights
 from cxrscreen.training.precision import choose_precision
 from cxrscreen.training.pretrained import Pretrained, load_pretrained
 from cxrscreen.training.processes import process_count, process_group, process_rank
+
+
+@dataclass(frozen=True, slots=True)
+class RunFiles:
+    """What a run leaves on disk while it lasts.
+
+    Attributes
+    ----------
+    folder
+        Where checkpoints go. The caller removes it when it has no more use of it.
+    resume
+        Go on from the last checkpoint in it, to the same weights as without the
+        interruption; from the start if there is none yet.
+    events
+        Folder for TensorBoard.
+    """
+
+    folder: Path
+    resume: bool = False
+    events: Path | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -72,9 +92,7 @@ def train(
     *,
     device: torch.device,
     observer: Observer | None = None,
-    folder: Path | None = None,
-    resume: bool = False,
-    events: Path | None = None,
+    files: RunFiles | None = None,
 ) -> TrainedModel:
     """Train a network and return it with the weights of its best epoch.
 
@@ -88,14 +106,8 @@ def train(
         Where to train.
     observer
         Is told of each step and epoch.
-    folder
-        Where checkpoints go; they are forgotten if ``None``. The caller removes it when it has
-        no more use of it.
-    resume
-        Go on from the last checkpoint in ``folder``, to the same weights as without the
-        interruption; from the start if there is none yet.
-    events
-        Folder for TensorBoard.
+    files
+        Where checkpoints and events go; nothing is kept if ``None``.
 
     Raises
     ------
@@ -109,37 +121,39 @@ def train(
         A checkpoint cannot be written.
     """
     with contextlib.ExitStack() as stack:
-        if folder is None:
-            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="cxrscreen-")))
-            folder /= "run"
+        if files is None:
+            place = stack.enter_context(tempfile.TemporaryDirectory(prefix="cxrscreen-train-"))
+            files = RunFiles(Path(place) / "run")
         stack.enter_context(process_group(device))
         stack.enter_context(_repeatable(config))
         stack.enter_context(_named_errors())
-        return _train(config, split, device, observer, RunFolder(folder), resume, events)
+        return _train(config, split, device, observer, files)
 
 
-def _train(  # noqa: PLR0913, PLR0917 - what train takes
+def _train(
     config: TrainingConfig,
     split: Split,
     device: torch.device,
     observer: Observer | None,
-    folder: RunFolder,
-    resume: bool,  # noqa: FBT001
-    events: Path | None,
+    files: RunFiles,
 ) -> TrainedModel:
+    folder = RunFolder(files.folder)
     network = build_network(config.network, in_channels=config.preprocess.channels)
     pretrained = None
     if config.pretrained is not None:
         pretrained = load_pretrained(network, config.network, config.pretrained)
         _note(observer, pretrained.sentence())
     description = describe_run(config, split, pretrained.sha256 if pretrained else None)
-    state = _begin(folder, description, resume=resume, device=device)
+    state = _begin(folder, description, resume=files.resume, device=device)
     precision = choose_precision(config.train, device)
     layout = torch.channels_last if config.train.channels_last else torch.contiguous_format
-    network = network.to(device, memory_format=layout)
+    network = network.to(device)
+    lay_out(network, layout)
     weights = loss_weights(config.train, [image.label for image in split.training])
-    ranks = {"rank": process_rank(), "processes": process_count()}
-    training, sampler = training_loader(split.training, config, cache_folder=folder.cache, **ranks)
+    share = Share(process_rank(), process_count())
+    training, sampler = training_loader(
+        split.training, config, cache_folder=folder.cache, share=share
+    )
     run = Run(
         config=config,
         device=device,
@@ -149,11 +163,13 @@ def _train(  # noqa: PLR0913, PLR0917 - what train takes
         loss=build_loss(config.train, weights).to(device),
         training=training,
         sampler=sampler,
-        validation=validation_loader(split.validation, config, cache_folder=folder.cache, **ranks),
+        validation=validation_loader(
+            split.validation, config, cache_folder=folder.cache, share=share
+        ),
         recorder=Recorder(),
         observer=observer,
     )
-    with event_writer(events if process_rank() == 0 else None) as log:
+    with event_writer(files.events if process_rank() == 0 else None) as log:
         for number in range(state["phase"] if state else 1, len(config.train.phases) + 1):
             frozen = config.train.phases[number - 1].frozen
             freeze(network, config.network, frozen)
