@@ -222,7 +222,8 @@ class RandomChaind(Randomizable, Transform):
     def __init__(self, steps: Sequence[RandomDistortiond]) -> None:
         self.steps = tuple(steps)
         # Not the stream of the class, which every transform of MONAI shares until it is seeded.
-        self._share(np.random.RandomState())
+        self._own = np.random.RandomState()
+        self._share(self._own)
 
     def set_random_state(
         self, seed: int | None = None, state: np.random.RandomState | None = None
@@ -241,7 +242,8 @@ class RandomChaind(Randomizable, Transform):
             self._share(state)
         else:
             # In place: a new RandomState takes many times as long.
-            self.R.seed(None if seed is None else int(seed) % _LARGEST_SEED)
+            self._own.seed(None if seed is None else int(seed) % _LARGEST_SEED)
+            self._share(self._own)
         return self
 
     def randomize(self, data: object = None) -> None:

@@ -190,6 +190,16 @@ def test_streams_are_not_shared_between_chains_or_with_monai():
     assert np.array_equal(RandomizableTransform.R.get_state()[1], state)
 
 
+def test_a_stream_that_is_handed_over_is_used_and_not_seeded():
+    image, transform = picture(), chain(everything())
+    theirs = np.random.RandomState(3)
+    result = transform.set_random_state(state=theirs)({"image": image})["image"]
+    assert torch.equal(result, draw(transform, 3, image))
+    after = theirs.get_state()[1].copy()
+    draw(transform, 4, image)
+    assert np.array_equal(theirs.get_state()[1], after)
+
+
 def test_monai_composes_and_seeds_it():
     image = picture()
     pictures = []

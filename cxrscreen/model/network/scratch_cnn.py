@@ -1,4 +1,4 @@
-"""The networks."""
+"""A convolutional network trained from scratch."""
 
 from __future__ import annotations
 
@@ -7,12 +7,10 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-from cxrscreen.config import ScratchCNNConfig
-
-_IMAGE_DIMENSIONS = 4
+from cxrscreen.model.network.stages import FreezableNetwork
 
 
-class ScratchCNN(nn.Module):
+class ScratchCNN(FreezableNetwork):
     """Convolutions with ReLU, max pooling, and a dense head with one logit.
 
     Parameters
@@ -68,19 +66,3 @@ class ScratchCNN(nn.Module):
         """Return one logit per image: ``[N, C, S, S]`` -> ``[N, 1]``."""
         logits: torch.Tensor = self.head(self.features(images))
         return logits
-
-
-def build_network(config: ScratchCNNConfig, *, in_channels: int) -> nn.Module:
-    """Return the network that a configuration describes, freshly initialised."""
-    network = ScratchCNN(
-        in_channels,
-        config.widths,
-        convolutions_per_stage=config.convolutions_per_stage,
-        dense_units=config.dense_units,
-        dropout=config.dropout,
-    )
-    # With their weights laid out channels last, convolutions on a CPU run a quarter faster.
-    for parameter in network.parameters():
-        if parameter.dim() == _IMAGE_DIMENSIONS:
-            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
-    return network
