@@ -52,7 +52,9 @@ class ClassWeightedLoss(nn.Module):
             missing = torch.sigmoid(torch.where(labels > 0, -logits, logits))
             weight = weight * missing**self.focal_gamma
         targets = labels * (1.0 - self.label_smoothing) + self.label_smoothing / 2
-        return functional.binary_cross_entropy_with_logits(logits, targets, weight=weight)
+        # Weighted here: torch's own weight takes no gradient, and the focal one has one.
+        terms = functional.binary_cross_entropy_with_logits(logits, targets, reduction="none")
+        return (weight * terms).mean()
 
 
 def loss_weights(config: TrainConfig, labels: Sequence[int]) -> tuple[float, float]:

@@ -1,74 +1,47 @@
-"""A real, tiny training run on phantoms, through the front door and from Python."""
+"""Real, tiny training runs on phantoms, through the front door and from Python."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
-import yaml
 from PIL import Image
 from typer.testing import CliRunner
 
 from cxrscreen import load_bundle, screen
 from cxrscreen.cli.app import app
-from cxrscreen.config import TrainingConfig, load_training_config
-from cxrscreen.data.dataset import class_weights, scan_labelled_folder
-from cxrscreen.data.split import split_by_patient
-from cxrscreen.errors import DatasetError, TrainingError
+from cxrscreen.config import TrainingConfig
+from cxrscreen.data.load import load_split
+from cxrscreen.errors import ConfigError, DatasetError, TrainingError
 from cxrscreen.intake import open_image
+from cxrscreen.pipeline import ScreenOptions
 from cxrscreen.preprocess import PreprocessSpec, to_tensor
 from cxrscreen.records import Source
-from cxrscreen.training import trainer
+from cxrscreen.training.history import EpochResult
+from cxrscreen.training.trainer import RunFiles, train
 from cxrscreen.training.transforms import (
     LoadRadiographd,
     NormaliseRadiographd,
     ResizeRadiographd,
 )
-from tools.phantom import project, sample_anatomy
 
-CONFIGS = Path(__file__).parents[2] / "configs"
-CASES_PER_CLASS = 24
+CPU = torch.device("cpu")
 
 
-@pytest.fixture(scope="module")
-def phantoms(tmp_path_factory) -> Path:
-    """Two classes of phantoms, two images a patient."""
-    folder = tmp_path_factory.mktemp("phantoms")
-    rng = np.random.default_rng(3)
-    for label, name in enumerate(("NORMAL", "PNEUMONIA")):
-        (folder / name).mkdir()
-        for case in range(CASES_PER_CLASS):
-            anatomy = sample_anatomy(rng, pneumonia=bool(label))
-            pixels = project(anatomy, view="frontal", shape=(128, 128), rng=rng)
-            grey = Image.fromarray(np.rint(pixels * 255).astype(np.uint8))
-            patient = case // 2
-            file = f"person{patient}_virus_{case}.png" if label else f"IM-{patient:04}-{case}.png"
-            grey.save(folder / name / file)
-    return folder
+def run_cli(*arguments: object):
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
 @pytest.fixture(scope="module")
-def config_path(tmp_path_factory) -> Path:
-    content = yaml.safe_load((CONFIGS / "scratch_cnn.yaml").read_text())
-    content["name"] = "tiny"
-    content["data"]["validation_fraction"] = 0.25
-    content["preprocess"]["size_px"] = 64
-    content["network"].update(widths=[8, 16], dense_units=8, dropout=0.0)
-    content["train"].update(epochs=6, batch_size=8, loader_workers=0, learning_rate=0.01)
-    path = tmp_path_factory.mktemp("config") / "tiny.yaml"
-    path.write_text(yaml.safe_dump(content))
-    return path
-
-
-@pytest.fixture(scope="module")
-def bundle_folder(phantoms, config_path, tmp_path_factory) -> Path:
+def bundle_folder(phantoms, tiny_arguments, tmp_path_factory) -> Path:
     out = tmp_path_factory.mktemp("out") / "tiny"
-    args = ["train", "--config", config_path, "--data", phantoms, "--out", out, "--device", "cpu"]
-    result = CliRunner().invoke(app, [str(arg) for arg in args])
+    result = run_cli("train", *tiny_arguments, "--data", phantoms, "--out", out, "--device", "cpu")
     assert result.exit_code == 0, result.output
+    assert not out.with_name("tiny.training").exists()
     return out
 
 
@@ -76,7 +49,7 @@ def test_training_learns_what_the_phantoms_show(bundle_folder):
     assert load_bundle(bundle_folder).document.metrics.auc > 0.8
 
 
-def test_the_bundle_holds_what_it_promises(bundle_folder, config_path):
+def test_the_bundle_holds_what_it_promises(bundle_folder, tiny):
     document = load_bundle(bundle_folder).document
     assert set(document.files) == {
         "weights.safetensors",
@@ -86,47 +59,173 @@ def test_the_bundle_holds_what_it_promises(bundle_folder, config_path):
     }
     assert document.training.training.images + document.training.validation.images == 48
     history = pd.read_csv(bundle_folder / "history.csv")
-    assert len(history) == 6
+    assert history.epoch.tolist() == [1, 2, 3, 4, 5, 6]
+    assert history.phase.tolist() == [1, 2, 2, 2, 2, 2]
+    assert (history.learning_rate >= 0).all()
     best = history.validation_auc.max()
-    assert document.metrics.auc == pytest.approx(best, abs=1e-6)
+    assert document.metrics.auc == pytest.approx(best, abs=1e-5)
     assert document.training.best_epoch == history.epoch[history.validation_auc.idxmax()]
     with Image.open(bundle_folder / "training_curves.png") as curves:
         assert curves.size[0] > 500
     card = (bundle_folder / "MODEL_CARD.md").read_text()
     assert f"{document.metrics.auc:.4f}" in card
-    # The config that came out is the config that went in.
-    again = TrainingConfig.model_validate(document.training.config)
-    assert again == load_training_config(config_path)
+    # The config that came out is the config that went in, overrides and all.
+    assert TrainingConfig.model_validate(document.training.config) == tiny()
 
 
-def test_the_new_bundle_screens_and_repeats_its_validation_scores(
-    bundle_folder, phantoms, config_path
-):
-    config = load_training_config(config_path)
-    images = scan_labelled_folder(phantoms, config.data)
-    split = split_by_patient(images, validation_fraction=0.25, seed=config.train.seed)
-    rows = list(screen([image.path for image in split.validation], load_bundle(bundle_folder)))
+def test_the_new_bundle_screens_and_repeats_its_validation_scores(bundle_folder, tiny_split):
+    paths = [image.path for image in tiny_split.validation]
+    options = ScreenOptions(workers=0)
+    rows = list(screen(paths, load_bundle(bundle_folder), options=options))
     counts = load_bundle(bundle_folder).document.metrics
     flagged = [row.decision == "POSITIVE" for row in rows]
-    positives = [image.label for image in split.validation]
+    positives = [image.label for image in tiny_split.validation]
     assert sum(f and p for f, p in zip(flagged, positives, strict=True)) == counts.true_positives
     assert (
         sum(f and not p for f, p in zip(flagged, positives, strict=True)) == counts.false_positives
     )
 
 
-def test_the_same_seed_gives_the_same_weights(phantoms, config_path):
-    config = load_training_config(config_path)
-    config = config.model_copy(update={"train": config.train.model_copy(update={"epochs": 1})})
-    split = split_by_patient(
-        scan_labelled_folder(phantoms, config.data), validation_fraction=0.25, seed=1
+def test_a_resnet50_starts_from_half_a_file_and_says_so(phantoms, tiny, tmp_path):
+    config = tiny("network={architecture: resnet50}", "train.phases=[{epochs: 1}]")
+    from cxrscreen.model.bundle import save_weights
+    from cxrscreen.model.network import build_network
+
+    torch.manual_seed(5)
+    start = build_network(config.network, in_channels=3)
+    for name in [name for name in start.state_dict() if name.startswith(("layer4", "fc"))]:
+        owner, _, leaf = name.rpartition(".")
+        module = start.get_submodule(owner)
+        delattr(module, leaf)
+    save_weights(start, tmp_path / "stages.safetensors")
+    out = tmp_path / "resnet"
+    result = run_cli(
+        *("train", "--data", phantoms, "--out", out, "--device", "cpu"),
+        *("--config", Path(__file__).parents[2] / "configs" / "resnet50.yaml"),
+        *("--set", f"pretrained={tmp_path / 'stages.safetensors'}"),
+        *("--set", "preprocess.size_px=64", "--set", "train.batch_size=8"),
+        *("--set", "train.loader_workers=0", "--set", "train.ema_decay=0"),
+        *("--set", "data.validation_fraction=0.25", "--set", "data.calibration_fraction=0.25"),
+        *("--set", "train.phases=[{epochs: 1, frozen: [stem, layer1, layer2]}]"),
     )
-    first, second = (
-        trainer.train(config, split, device=torch.device("cpu")).network.state_dict()
-        for _ in range(2)
+    assert result.exit_code == 0, result.output
+    assert "stages.safetensors fills stem, layer1, layer2, layer3; layer4, head start fresh" in (
+        result.output
     )
-    for name, value in first.items():
-        torch.testing.assert_close(value, second[name], rtol=0, atol=0)
+    bundle = load_bundle(out)
+    learned = bundle.network.state_dict()
+    for name, value in start.state_dict().items():
+        frozen = name.startswith(("conv1", "bn1", "layer1", "layer2"))
+        # Statistics of batch norms included.
+        assert torch.equal(learned[name], value) == frozen or "num_batches" in name, name
+    training = bundle.document.training
+    assert training.pretrained is not None
+    assert training.pretrained.source == "stages.safetensors"
+    # No folder of this machine in what is passed on.
+    assert str(tmp_path) not in json.dumps(training.config)
+    assert training.calibration is not None
+    assert "stages.safetensors" in (out / "MODEL_CARD.md").read_text()
+
+
+def test_the_same_seed_gives_the_same_weights(tiny, tiny_split):
+    config = tiny("train.phases=[{epochs: 1}]")
+    first, second = (train(config, tiny_split, device=CPU) for _ in range(2))
+    assert_same_weights(first.network, second.network)
+
+
+def assert_same_weights(first, second):
+    assert first.state_dict().keys() == second.state_dict().keys()
+    for name, value in first.state_dict().items():
+        torch.testing.assert_close(value, second.state_dict()[name], rtol=0, atol=0, msg=name)
+
+
+def test_what_serves_speed_changes_no_weight(tiny, tiny_split):
+    plain = train(tiny("train.phases=[{epochs: 2}]"), tiny_split, device=CPU)
+    for setting in ("train.cache=none", "train.cache=disk", "train.loader_workers=2"):
+        other = train(tiny("train.phases=[{epochs: 2}]", setting), tiny_split, device=CPU)
+        assert_same_weights(plain.network, other.network)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        ("train.loss=focal",),
+        ("train.balanced_sampling=true",),
+        ("train.class_weights=[1.0, 3.0]",),
+        ("train.class_weights=none",),
+        ("train.label_smoothing=0.2",),
+        ("train.ema_decay=0",),
+        ("train.precision=bfloat16",),
+        ("train.accumulation_steps=2",),
+        ("train.phases=[{epochs: 2, schedule: cosine}]",),
+        ("train.phases=[{epochs: 2, schedule: constant}]",),
+        ("train.phases=[{epochs: 1, frozen: [stage1]}, {epochs: 1}]",),
+    ],
+)
+def test_each_setting_trains_and_makes_a_difference(tiny, tiny_split, settings):
+    base = train(tiny("train.phases=[{epochs: 2}]"), tiny_split, device=CPU)
+    other = train(tiny("train.phases=[{epochs: 2}]", *settings), tiny_split, device=CPU)
+    assert np.isfinite(other.validation_logits).all()
+    assert not np.allclose(base.validation_logits, other.validation_logits, atol=1e-7)
+    assert other.precision == ("bfloat16" if "bfloat16" in settings[0] else "float32")
+
+
+def test_the_layout_in_memory_changes_no_more_than_rounding(tiny, tiny_split):
+    logits = [
+        train(
+            tiny("train.phases=[{epochs: 1}]", f"train.channels_last={value}"),
+            tiny_split,
+            device=CPU,
+        ).validation_logits
+        for value in ("true", "false")
+    ]
+    np.testing.assert_allclose(logits[0], logits[1], atol=1e-3)
+
+
+def test_accumulated_gradients_equal_those_of_a_larger_batch(tiny, tiny_split):
+    # Without batch statistics, dropout and random transforms, two batches of 8 are one of 16.
+    still = (
+        "network.dropout=0",
+        "augment={}",
+        "train.ema_decay=0",
+        "train.phases=[{epochs: 1, frozen: [stage1, stage2]}]",
+    )
+    small = train(
+        tiny(*still, "train.batch_size=8", "train.accumulation_steps=2"), tiny_split, device=CPU
+    )
+    large = train(tiny(*still, "train.batch_size=16"), tiny_split, device=CPU)
+    # The training part has 36 images: both leave the last 4 out, and step twice.
+    np.testing.assert_allclose(small.validation_logits, large.validation_logits, atol=1e-5)
+
+
+def test_training_ends_early_where_nothing_improves(tiny, tiny_split):
+    phases = "train.phases=[{epochs: 9, learning_rate: 1.0e-9, schedule: constant}]"
+    trained = train(
+        tiny(phases, "train.early_stopping_epochs=2", "train.ema_decay=0"), tiny_split, device=CPU
+    )
+    assert len(trained.history) < 9
+
+
+def test_an_observer_hears_of_every_step_and_epoch(tiny, tiny_split):
+    class Observer:
+        def __init__(self) -> None:
+            self.steps: list[tuple[int, int, int]] = []
+            self.epochs: list[EpochResult] = []
+
+        def on_note(self, text: str) -> None: ...
+
+        def on_step(self, epoch: int, step: int, steps: int, loss: float) -> None:
+            assert loss > 0
+            self.steps.append((epoch, step, steps))
+
+        def on_epoch(self, result: EpochResult, images_per_s: float) -> None:
+            assert images_per_s > 0
+            self.epochs.append(result)
+
+    observer = Observer()
+    trained = train(tiny(), tiny_split, device=CPU, observer=observer)
+    assert observer.steps == [(e, s, 4) for e in range(1, 7) for s in range(1, 5)]
+    assert tuple(observer.epochs) == trained.history
 
 
 def test_monai_transforms_equal_the_transform_of_screening(phantoms):
@@ -143,39 +242,51 @@ def test_monai_transforms_equal_the_transform_of_screening(phantoms):
     assert expected.shape == (3, 224, 224)
 
 
-def test_class_weighted_loss_by_hand():
-    # n / (2 n_c): 1343 and 3875 images give 1.94 and 0.67.
-    weights = class_weights([0] * 1343 + [1] * 3875)
-    assert weights == pytest.approx((1.94, 0.67), abs=0.005)
-    loss = trainer.ClassWeightedLoss(weights)
-    value = loss(torch.zeros(2, 1), torch.tensor([[0.0], [1.0]]))
-    assert float(value) == pytest.approx(sum(weights) / 2 * np.log(2))
-
-
-def test_an_unreadable_training_image_is_named(phantoms, config_path, tmp_path):
+@pytest.mark.parametrize(
+    "setting", ["train.cache=memory", "train.cache=none", "train.loader_workers=1"]
+)
+def test_an_unreadable_training_image_is_named(phantoms, tiny, tmp_path, setting):
     for folder in ("NORMAL", "PNEUMONIA"):
         (tmp_path / folder).mkdir()
         for file in (phantoms / folder).iterdir():
             (tmp_path / folder / file.name).write_bytes(file.read_bytes())
     victim = tmp_path / "NORMAL" / "IM-0003-6.png"
     victim.write_bytes(victim.read_bytes()[:200])
-    config = load_training_config(config_path)
-    for cache in (True, False):
-        update = {"epochs": 1, "cache_images": cache}
-        config = config.model_copy(update={"train": config.train.model_copy(update=update)})
-        split = split_by_patient(
-            scan_labelled_folder(tmp_path, config.data), validation_fraction=0.25, seed=1
-        )
-        with pytest.raises(DatasetError, match=r"IM-0003-6\.png"):
-            trainer.train(config, split, device=torch.device("cpu"))
+    config = tiny(setting, "train.cache=none") if "workers" in setting else tiny(setting)
+    split = load_split(tmp_path, config.data, seed=1)
+    with pytest.raises(DatasetError, match=r"IM-0003-6\.png"):
+        train(config, split, device=CPU)
 
 
-def test_a_diverging_loss_is_a_named_error(phantoms, config_path):
-    config = load_training_config(config_path)
-    update = {"learning_rate": 1e30, "epochs": 2}
-    config = config.model_copy(update={"train": config.train.model_copy(update=update)})
-    split = split_by_patient(
-        scan_labelled_folder(phantoms, config.data), validation_fraction=0.25, seed=1
+def test_a_diverging_loss_is_a_named_error_and_the_last_checkpoint_stays(
+    tiny, tiny_split, tmp_path
+):
+    phases = "train.phases=[{epochs: 1}, {epochs: 2, learning_rate: 1.0e+30}]"
+    with pytest.raises(TrainingError, match="not finite") as caught:
+        train(tiny(phases), tiny_split, device=CPU, files=RunFiles(tmp_path / "run"))
+    assert "learning_rate" in caught.value.hint
+    kept = torch.load(tmp_path / "run" / "checkpoint.pt", weights_only=True)
+    assert len(kept["recorder"]["history"]) >= 1
+    for value in kept["recorder"]["best"].values():
+        assert torch.isfinite(value.float()).all()
+
+
+def test_events_for_tensorboard(tiny, tiny_split, tmp_path):
+    accumulator = pytest.importorskip(
+        "tensorboard.backend.event_processing.event_accumulator", reason="TensorBoard is an extra"
     )
-    with pytest.raises(TrainingError, match="not finite"):
-        trainer.train(config, split, device=torch.device("cpu"))
+    files = RunFiles(tmp_path / "run", events=tmp_path / "events")
+    trained = train(tiny(), tiny_split, device=CPU, files=files)
+    events = accumulator.EventAccumulator(str(tmp_path / "events"))
+    events.Reload()
+    written = [(event.step, event.value) for event in events.Scalars("validation_auc")]
+    expected = [(result.epoch, result.validation_auc) for result in trained.history]
+    assert [step for step, _ in written] == [epoch for epoch, _ in expected]
+    np.testing.assert_allclose([v for _, v in written], [v for _, v in expected], rtol=1e-6)
+
+
+def test_a_batch_that_processes_cannot_share_is_refused(tiny, tiny_split):
+    from cxrscreen.training.loading import Share, training_loader
+
+    with pytest.raises(ConfigError, match="cannot be shared by 3"):
+        training_loader(tiny_split.training, tiny(), share=Share(0, 3))

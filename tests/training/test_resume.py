@@ -1,0 +1,176 @@
+"""An interrupted run ends with the weights of an uninterrupted one; another run is refused."""
+
+from __future__ import annotations
+
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from cxrscreen.cli.app import app
+from cxrscreen.errors import CheckpointError, OutputError
+from cxrscreen.training.trainer import RunFiles, TrainedModel, train
+
+CPU = torch.device("cpu")
+
+
+class StopAt:
+    """An observer that ends the process's work in the middle, as Ctrl-C would."""
+
+    def __init__(self, epoch: int, step: int) -> None:
+        self.place = (epoch, step)
+
+    def on_note(self, text: str) -> None: ...
+
+    def on_step(self, epoch: int, step: int, steps: int, loss: float) -> None:
+        if (epoch, step) == self.place:
+            raise KeyboardInterrupt
+
+    def on_epoch(self, result, images_per_s: float) -> None: ...
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tiny, tiny_split) -> TrainedModel:
+    return train(tiny(), tiny_split, device=CPU)
+
+
+# Steps of 4 an epoch, a checkpoint after the second and at the end: before the first one,
+# before and after one in the middle, in the first step of a phase and at the very end.
+@pytest.mark.parametrize("place", [(1, 1), (1, 3), (2, 1), (3, 4), (6, 4)])
+def test_an_interrupted_run_comes_to_the_same(tiny, tiny_split, tmp_path, place, uninterrupted):
+    files = RunFiles(tmp_path / "run")
+    with pytest.raises(KeyboardInterrupt):
+        train(tiny(), tiny_split, device=CPU, observer=StopAt(*place), files=files)
+    resumed = train(tiny(), tiny_split, device=CPU, files=RunFiles(files.folder, resume=True))
+    assert resumed.history == uninterrupted.history
+    assert resumed.best_epoch == uninterrupted.best_epoch
+    for name, value in uninterrupted.network.state_dict().items():
+        assert torch.equal(value, resumed.network.state_dict()[name]), name
+
+
+def test_a_finished_run_that_is_resumed_comes_to_the_same(
+    tiny, tiny_split, tmp_path, uninterrupted
+):
+    # Killed between the last checkpoint and the bundle.
+    train(tiny(), tiny_split, device=CPU, files=RunFiles(tmp_path / "run"))
+    again = train(tiny(), tiny_split, device=CPU, files=RunFiles(tmp_path / "run", resume=True))
+    assert again.history == uninterrupted.history
+
+
+def test_a_run_that_ended_early_stays_ended(tiny, tiny_split, tmp_path):
+    phases = "train.phases=[{epochs: 9, learning_rate: 1.0e-9, schedule: constant}]"
+    config = tiny(phases, "train.early_stopping_epochs=2", "train.ema_decay=0")
+    first = train(config, tiny_split, device=CPU, files=RunFiles(tmp_path / "run"))
+    again = train(config, tiny_split, device=CPU, files=RunFiles(tmp_path / "run", resume=True))
+    assert len(first.history) < 9
+    assert again.history == first.history
+
+
+def test_another_run_is_refused_and_the_difference_named(tiny, tiny_split, tmp_path):
+    files = RunFiles(tmp_path / "run")
+    with pytest.raises(KeyboardInterrupt):
+        train(tiny(), tiny_split, device=CPU, observer=StopAt(2, 1), files=files)
+    resumed = RunFiles(files.folder, resume=True)
+    with pytest.raises(CheckpointError, match=r"another train\.seed"):
+        train(tiny("train.seed=9"), tiny_split, device=CPU, files=resumed)
+    # What only serves speed may change.
+    train(tiny("train.loader_workers=1"), tiny_split, device=CPU, files=resumed)
+
+
+def test_a_damaged_checkpoint_is_one_clear_error(tiny, tiny_split, tmp_path):
+    files = RunFiles(tmp_path / "run")
+    with pytest.raises(KeyboardInterrupt):
+        train(tiny(), tiny_split, device=CPU, observer=StopAt(2, 1), files=files)
+    checkpoint = files.folder / "checkpoint.pt"
+    checkpoint.write_bytes(checkpoint.read_bytes()[:1000])
+    with pytest.raises(CheckpointError, match="damaged") as caught:
+        train(tiny(), tiny_split, device=CPU, files=RunFiles(files.folder, resume=True))
+    assert "--force" in caught.value.hint
+
+
+def test_somebody_elses_folder_is_not_removed(tiny, tiny_split, tmp_path):
+    folder = tmp_path / "run"
+    folder.mkdir()
+    (folder / "thesis.txt").write_text("precious")
+    with pytest.raises(OutputError, match="not the folder of a training run"):
+        train(tiny(), tiny_split, device=CPU, files=RunFiles(folder))
+    assert (folder / "thesis.txt").read_text() == "precious"
+
+
+def test_the_command_line_does_not_lose_an_unfinished_run(
+    tiny_arguments, phantoms, tmp_path, tiny, tiny_split
+):
+    out = tmp_path / "bundle"
+    folder = tmp_path / "bundle.training"
+    with pytest.raises(KeyboardInterrupt):
+        train(tiny(), tiny_split, device=CPU, observer=StopAt(2, 1), files=RunFiles(folder))
+    words = ["train", *tiny_arguments, "--data", str(phantoms), "--out", str(out)]
+    refused = CliRunner().invoke(app, words)
+    assert refused.exit_code == 2
+    assert "--resume" in refused.output
+    assert len(refused.output.splitlines()) == 1
+    both = CliRunner().invoke(app, [*words, "--resume", "--force"])
+    assert both.exit_code == 2
+    assert "contradict" in both.output
+    resumed = CliRunner().invoke(app, [*words, "--resume"])
+    assert resumed.exit_code == 0, resumed.output
+    assert not folder.exists()
+
+
+def command(tiny_arguments: list[str], phantoms: Path, out: Path) -> list[str]:
+    return [
+        *(sys.executable, "-m", "cxrscreen", "train", *tiny_arguments, "--data", str(phantoms)),
+        *("--out", str(out), "--device", "cpu", "--resume"),
+    ]
+
+
+def wait_for(path: Path, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + 120
+    while not path.exists() and process.poll() is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_a_killed_process_is_continued_by_another(
+    tiny_arguments, phantoms, tmp_path, uninterrupted
+):
+    out, checkpoint = tmp_path / "bundle", tmp_path / "bundle.training" / "checkpoint.pt"
+    words = command(tiny_arguments, phantoms, out)
+    with subprocess.Popen(words, stderr=subprocess.DEVNULL) as process:
+        wait_for(checkpoint, process)
+        process.kill()
+    assert process.returncode == -signal.SIGKILL
+    assert not out.exists()
+    done = subprocess.run(words, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert_equal_weights(out, uninterrupted)
+
+
+def assert_equal_weights(out: Path, expected: TrainedModel) -> None:
+    from safetensors.torch import load_file
+
+    weights = load_file(out / "weights.safetensors")
+    for name, value in expected.network.state_dict().items():
+        assert torch.equal(value, weights[name]), name
+
+
+@pytest.mark.slow
+def test_killed_at_any_moment_ten_times_over(tiny_arguments, phantoms, tmp_path, uninterrupted):
+    rng = random.Random(4)
+    out = tmp_path / "bundle"
+    words = command(tiny_arguments, phantoms, out)
+    kills = 0
+    while not out.exists():
+        with subprocess.Popen(words, stderr=subprocess.DEVNULL) as process:
+            if kills < 10:
+                time.sleep(rng.uniform(5, 16))
+                process.kill()
+                kills += 1
+            process.wait()
+    assert_equal_weights(out, uninterrupted)
