@@ -32,7 +32,7 @@ def train(
     from cxrscreen.cli.progress import training_progress
     from cxrscreen.config import load_training_config
     from cxrscreen.output import check_writable, is_bundle
-    from cxrscreen.data.dataset import scan_labelled_folder
+    from cxrscreen.data.layouts.folders import scan_labelled_folder
 
     check_writable(out, force=force, replaceable=is_bundle)
     settings = load_training_config(config)

@@ -21,7 +21,8 @@ from cxrscreen.preprocess import PreprocessSpec, to_tensor
 from cxrscreen.records import Source
 from cxrscreen.training import trainer
 from cxrscreen.training.augment import random_transforms
-from cxrscreen.data.dataset import class_weights, scan_labelled_folder
+from cxrscreen.data.dataset import class_weights
+from cxrscreen.data.layouts.folders import scan_labelled_folder
 from cxrscreen.data.split import split_by_patient
 from cxrscreen.training.transforms import (
     LoadRadiographd,
