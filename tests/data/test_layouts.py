@@ -296,6 +296,13 @@ def test_what_is_no_layout(tmp_path):
         load_labelled(tmp_path, DataConfig())
 
 
+def test_a_table_of_a_data_set_is_read_with_its_folder(nih, rsna):
+    for path in (nih / "Data_Entry_2017.csv", rsna / "stage_2_train_labels.csv"):
+        with pytest.raises(DatasetError, match="is a part of a data set") as raised:
+            load_labelled(path, DataConfig())
+        assert "folder" in raised.value.hint
+
+
 def test_two_layouts_in_one_folder_need_a_word(nih):
     write(nih, "NORMAL/a.png", "PNEUMONIA/b.png")
     with pytest.raises(DatasetError, match="folders and nih") as raised:

@@ -64,4 +64,4 @@ def changed(settings: DataConfig, **values: str | float | None) -> DataConfig:
         return type(settings).model_validate(settings.model_dump() | given)
     except ValidationError as error:
         message = describe_validation_error(error)
-        raise UsageError(message, hint="See 'cxrscreen data split --help'.") from error
+        raise UsageError(message, hint="See --help for what the option takes.") from error

@@ -7,8 +7,8 @@ from pathlib import Path
 from cxrscreen.config import DataConfig
 from cxrscreen.data.layouts.folders import has_class_folders, require_folder
 from cxrscreen.data.layouts.kaggle import kaggle_root
-from cxrscreen.data.layouts.nih import nih_table
-from cxrscreen.data.layouts.rsna import is_rsna
+from cxrscreen.data.layouts.nih import TABLES, nih_table
+from cxrscreen.data.layouts.rsna import LABELS, is_rsna
 from cxrscreen.errors import DatasetError
 
 
@@ -23,6 +23,9 @@ def detect_layout(path: Path, config: DataConfig) -> str:
         Nothing is there, or no layout, or more than one.
     """
     if path.is_file():
+        if path.name in (*TABLES, LABELS):
+            message = f"{path}: is a part of a data set"
+            raise DatasetError(message, hint="Give --data the folder that it lies in.")
         return "table"
     require_folder(path)
     # A class folder that cannot be looked into fails when it is read.

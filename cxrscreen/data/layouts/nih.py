@@ -16,7 +16,7 @@ from cxrscreen.data.rows import Rows, read_rows
 from cxrscreen.errors import DatasetError
 
 # The later one corrects ages.
-_TABLES: Final = ("Data_Entry_2017_v2020.csv", "Data_Entry_2017.csv")
+TABLES: Final = ("Data_Entry_2017_v2020.csv", "Data_Entry_2017.csv")
 _LISTS: Final = {"train_val": "train_val_list.txt", "test": "test_list.txt"}
 _INDEX: Final = "image index"
 _FINDINGS: Final = "finding labels"
@@ -28,7 +28,7 @@ _VIEW: Final = "view position"
 
 def nih_table(root: Path) -> Path | None:
     """Return the table of a ChestX-ray14 folder, ``None`` if there is none."""
-    return next((root / name for name in _TABLES if (root / name).is_file()), None)
+    return next((root / name for name in TABLES if (root / name).is_file()), None)
 
 
 def read_nih(root: Path) -> LabelledData:
@@ -45,7 +45,7 @@ def read_nih(root: Path) -> LabelledData:
     require_folder(root)
     path = nih_table(root)
     if path is None:
-        message = f"{root}: holds neither {' nor '.join(_TABLES)}"
+        message = f"{root}: holds neither {' nor '.join(TABLES)}"
         raise DatasetError(message, hint="Give --data the folder that holds the table.")
     table = read_rows(path, {_INDEX, _FINDINGS, _PATIENT, _AGE, *_SEX, _VIEW})
     table.require(_INDEX, _FINDINGS, _PATIENT)

@@ -20,7 +20,7 @@ from cxrscreen.intake import open_image
 from cxrscreen.records import ImageRecord, Source
 from cxrscreen.vocabulary import View
 
-_LABELS: Final = "stage_2_train_labels.csv"
+LABELS: Final = "stage_2_train_labels.csv"
 _IMAGES: Final = "stage_2_train_images"
 _CLASSES: Final = "stage_2_detailed_class_info.csv"
 _MAPPING: Final = "pneumonia-challenge-dataset-mappings_2018.json"
@@ -35,7 +35,7 @@ _NO_MAPPING: Final = (
 
 def is_rsna(root: Path) -> bool:
     """Return whether a folder holds the labels of the challenge."""
-    return (root / _LABELS).is_file()
+    return (root / LABELS).is_file()
 
 
 def read_rsna(root: Path, *, on_step: OnStep = unwatched) -> LabelledData:
@@ -51,7 +51,7 @@ def read_rsna(root: Path, *, on_step: OnStep = unwatched) -> LabelledData:
         A file is missing or not as published.
     """
     require_folder(root)
-    labels = _labels(root / _LABELS)
+    labels = _labels(root / LABELS)
     patients, notes = _patients(root / _MAPPING, labels)
     notes += _abnormal(root / _CLASSES, labels)
     images = []
@@ -108,7 +108,7 @@ def _abnormal(path: Path, labels: dict[str, int]) -> list[str]:
     abnormal = set()
     for number, identifier, name in _rows(path, "class"):
         if identifier in labels and (name.casefold() == _OPACITY) != (labels[identifier] == 1):
-            message = f"{path}, row {number}: the class contradicts {_LABELS}"
+            message = f"{path}, row {number}: the class contradicts {LABELS}"
             raise DatasetError(message, hint=_AS_PUBLISHED)
         if identifier in labels and name.casefold() == _ABNORMAL:
             abnormal.add(identifier)
