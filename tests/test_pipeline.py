@@ -10,12 +10,13 @@ from PIL import Image
 
 from cxrscreen import ScreenOptions, admission, load_bundle, screen, summarise
 from cxrscreen.config import TrainingConfig
+from cxrscreen.data.dataset import fingerprint
+from cxrscreen.data.layouts.folders import scan_labelled_folder
+from cxrscreen.data.split import split_by_patient
 from cxrscreen.evaluation.metrics import roc_auc
 from cxrscreen.model.predictor import Predictor
 from cxrscreen.pipeline import screen_inputs
 from cxrscreen.records import Input, Permissions, Source
-from cxrscreen.data.dataset import fingerprint, scan_labelled_folder
-from cxrscreen.data.split import split_by_patient
 from cxrscreen.vocabulary import Decision, RejectCode
 
 HERE = ScreenOptions(workers=0)

@@ -80,16 +80,24 @@ def commands_page() -> str:
 
 def _with_summaries(body: str) -> str:
     """Link the list of commands to their sections, with their first sentences in full."""
-    sections = dict(re.findall(r"^## `cxrscreen ([\w-]+)`\n\n(.+)$", body, flags=re.MULTILINE))
+    heading = r"^##+ `cxrscreen ([\w -]+)`\n\n(.+)$"
+    sections = dict(re.findall(heading, body, flags=re.MULTILINE))
 
-    def entry(match: re.Match[str]) -> str:
-        name = match[1]
-        return f"* [`{name}`](#cxrscreen-{name}): {sections[name]}"
+    def linked(section: str) -> str:
+        # A group of commands lists its own, by their last word.
+        title = re.match(r"##+ `cxrscreen ([\w -]+)`", section)
+        group = f"{title[1]} " if title else ""
 
-    overview, *details = re.split(r"(?m)^(?=## )", body)
-    head, listed, entries = overview.partition("**Commands**:\n")
-    entries = re.sub(r"^\* `([\w-]+)`: .*$", entry, entries, flags=re.MULTILINE)
-    return "".join([head, listed, entries, *details])
+        def entry(match: re.Match[str]) -> str:
+            name = group + match[1]
+            anchor = name.replace(" ", "-")
+            return f"* [`{match[1]}`](#cxrscreen-{anchor}): {sections[name]}"
+
+        head, listed, entries = section.partition("**Commands**:\n")
+        entries = re.sub(r"^\* `([\w-]+)`: .*$", entry, entries, flags=re.MULTILINE)
+        return head + listed + entries
+
+    return "".join(map(linked, re.split(r"(?m)^(?=##+ )", body)))
 
 
 def columns_page() -> str:

@@ -55,14 +55,16 @@ def train(
     An interrupted run leaves OUT.training beside it, which --resume continues.
     """
     from cxrscreen.config import load_training_config
-    from cxrscreen.data.load import load_split
+    from cxrscreen.data.load import read_split
+    from cxrscreen.errors import printable
     from cxrscreen.output import check_writable, is_bundle
 
     check_writable(out, force=force, replaceable=is_bundle)
     folder = out.with_name(out.name + ".training")
     _check_unfinished(folder, resume=resume, force=force)
     settings = load_training_config(config, override or ())
-    split = load_split(data, settings.data, seed=settings.train.seed)
+    loaded = read_split(data, settings.data, seed=settings.train.seed)
+    split = loaded.split
 
     from cxrscreen.cli.progress import training_progress
     from cxrscreen.model.predictor import choose_device
@@ -72,7 +74,8 @@ def train(
     first = process_rank() == 0
     quiet = quiet or not first
     if not quiet:
-        typer.echo(_parts(split), err=True)
+        for line in (*loaded.notes, _parts(split)):
+            typer.echo(printable(line), err=True)
 
     # The engines take seconds to import: after everything that can be wrong so far.
     _silence_engines()

@@ -3,18 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cxrscreen.config import DataConfig
+from cxrscreen.data.content import sha256_of
 from cxrscreen.errors import DatasetError
-from cxrscreen.intake.search.walk import list_files
-
-#: File names of "Chest X-Ray Images (Pneumonia)": person<N>_<bacteria|virus>_<k> is the patient
-#: (aetiology, N), the number alone is not; IM-<N>- and NORMAL2-IM-<N>- are two series.
-KERMANY_PATTERN = r"^(?:(person\d+)_(bacteria|virus)_|((?:NORMAL2-)?IM-\d+)-)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,59 +43,20 @@ class LabelledImage:
     part: str | None = None
 
 
-def scan_labelled_folder(root: Path, config: DataConfig) -> tuple[LabelledImage, ...]:
-    """Return the labelled images below ``root``, sorted by name.
+@dataclass(frozen=True, slots=True)
+class LabelledData:
+    """Labelled images, and what the reader of their layout has to say.
 
-    Parameters
+    Attributes
     ----------
-    root
-        Holds one folder per class, named as in ``config``. Files whose name starts with a
-        dot are skipped; every other file must be an image of a known patient.
-
-    Raises
-    ------
-    DatasetError
-        A folder is missing or empty, or a file name does not tell its patient.
+    images
+        Sorted by name.
+    notes
+        A sentence for each thing that a user should know: what was left out, and how much.
     """
-    if not root.is_dir():
-        message = f"{root}: no such folder"
-        raise DatasetError(message, hint="Give --data the folder that holds the classes.")
-    images: list[LabelledImage] = []
-    for label, folder in enumerate((config.negative_folder, config.positive_folder)):
-        files = _files(root / folder)
-        if not files:
-            message = f"{root}: class folder {folder}/ is missing or empty"
-            hint = (
-                f"Training needs two classes: {config.negative_folder}/ and "
-                f"{config.positive_folder}/ (names are set under data: in the config)."
-            )
-            raise DatasetError(message, hint=hint)
-        images += [
-            LabelledImage(
-                path=file,
-                name=file.relative_to(root).as_posix(),
-                label=label,
-                patient_key=patient_key(file, config.patient_pattern or KERMANY_PATTERN),
-            )
-            for file in files
-        ]
-    return tuple(sorted(images, key=lambda image: image.name))
 
-
-def patient_key(file: Path, pattern: str) -> str:
-    """Return the patient's key: the groups of ``pattern`` that took part, joined.
-
-    Raises
-    ------
-    DatasetError
-        The pattern does not match: a guessed patient would leak across the split.
-    """
-    match = re.search(pattern, file.name)
-    groups = [group for group in match.groups() if group] if match else []
-    if not groups:
-        message = f"{file}: the file name does not match data.patient_pattern"
-        raise DatasetError(message, hint="Change the pattern in the config, or the file's name.")
-    return "-".join(groups)
+    images: tuple[LabelledImage, ...]
+    notes: tuple[str, ...] = ()
 
 
 def class_weights(labels: Sequence[int]) -> tuple[float, float]:
@@ -123,14 +78,14 @@ def class_weights(labels: Sequence[int]) -> tuple[float, float]:
 
 
 def fingerprint(images: Sequence[LabelledImage]) -> str:
-    """Return the SHA-256 over names and contents of images, whatever their order."""
+    """Return the SHA-256 over names and contents of images, whatever their order.
+
+    Raises
+    ------
+    DatasetError
+        An image cannot be read.
+    """
     digest = hashlib.sha256()
     for image in sorted(images, key=lambda image: image.name):
-        content = hashlib.sha256(image.path.read_bytes()).hexdigest()
-        digest.update(f"{content}  {image.name}\n".encode())
+        digest.update(f"{sha256_of(image.path)}  {image.name}\n".encode())
     return digest.hexdigest()
-
-
-def _files(folder: Path) -> list[Path]:
-    # The search of screening: what cannot be listed is found, and fails by its name.
-    return [file for file in list_files(folder) if not file.name.startswith(".")]

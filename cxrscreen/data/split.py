@@ -12,6 +12,8 @@ from cxrscreen.data.dataset import LabelledImage
 from cxrscreen.errors import DatasetError
 
 BOTH = 2
+# Images with what must not be torn apart.
+_Grouped = tuple[tuple[LabelledImage, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,7 @@ def split_by_patient(
     validation_fraction: float,
     seed: int,
     calibration_fraction: float = 0.0,
+    groups: Sequence[str] | None = None,
 ) -> Split:
     """Split images by patient, with the classes in proportion.
 
@@ -75,32 +78,39 @@ def split_by_patient(
         Of the shuffle.
     calibration_fraction
         Share of all images for calibration, taken in the same way before validation.
+    groups
+        What must not be torn apart, of each image; the patients where they are not given. No
+        patient may be in two of them.
 
     Raises
     ------
     DatasetError
         There are too few patients.
     """
-    rest, calibration = tuple(images), ()
+    keys = groups if groups is not None else [image.patient_key for image in images]
+    rest = tuple(zip(images, keys, strict=True))
+    calibration: _Grouped = ()
     if calibration_fraction > 0:
         rest, calibration = _take(rest, calibration_fraction, seed, "calibration")
     # A share of what is left that is the wanted share of all.
     training, validation = _take(
         rest, validation_fraction * len(images) / max(1, len(rest)), seed, "validation"
     )
-    return Split(training=training, validation=validation, calibration=calibration)
+    return Split(
+        training=tuple(image for image, _ in training),
+        validation=tuple(image for image, _ in validation),
+        calibration=tuple(image for image, _ in calibration),
+    )
 
 
-def _take(
-    images: tuple[LabelledImage, ...], fraction: float, seed: int, name: str
-) -> tuple[tuple[LabelledImage, ...], tuple[LabelledImage, ...]]:
+def _take(grouped: _Grouped, fraction: float, seed: int, name: str) -> tuple[_Grouped, _Grouped]:
     folds = max(2, round(1 / fraction))
-    labels = [image.label for image in images]
-    groups = [image.patient_key for image in images]
+    labels = [image.label for image, _ in grouped]
+    groups = [group for _, group in grouped]
     if min(len({g for g, y in zip(groups, labels, strict=True) if y == c}) for c in (0, 1)) < folds:
         message = f"fewer than {folds} patients in one of the classes"
         hint = f"Add patients, or raise data.{name}_fraction in the config."
         raise DatasetError(message, hint=hint)
     splitter = StratifiedGroupKFold(n_splits=folds, shuffle=True, random_state=seed)
     kept, taken = next(iter(splitter.split(labels, labels, groups)))
-    return tuple(images[index] for index in kept), tuple(images[index] for index in taken)
+    return tuple(grouped[index] for index in kept), tuple(grouped[index] for index in taken)

@@ -25,6 +25,8 @@ finally:
         ["screen", "--help"],
         ["inspect", "--help"],
         ["train", "--help"],
+        ["data", "--help"],
+        ["data", "split", "--help"],
         ["data", "preview", "--help"],
         ["--version"],
     ],

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from cxrscreen.admission.frontal_network import thumbnail
+from cxrscreen.data.patients import patient_key
 from cxrscreen.intake import open_image
 from cxrscreen.records import Source
-from cxrscreen.data.dataset import patient_key
 from tools.frontal_check.bodies import BODIES, lateral
 from tools.frontal_check.graphics import GRAPHICS
 from tools.frontal_check.shapes import SIDE

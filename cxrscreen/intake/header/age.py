@@ -13,14 +13,14 @@ from cxrscreen.intake.header.elements import day, text
 # PS3.5 section 6.2, VR AS: three digits and a unit. Many writers leave the unit out.
 _AGE: Final = re.compile(r"\s*([0-9]{1,3})\s*([DWMY]?)\s*", re.IGNORECASE)
 _DAYS_PER_YEAR: Final = 365.25
-_YEARS_PER_UNIT: Final = {
+YEARS_PER_UNIT: Final = {
     "D": 1 / _DAYS_PER_YEAR,
     "W": 7 / _DAYS_PER_YEAR,
     "M": 1 / 12,
     "Y": 1.0,
     "": 1.0,
 }
-_OLDEST_YEARS: Final = 130
+OLDEST_YEARS: Final = 130
 #: ``PatientAge`` counts completed years: a year of difference is rounding, more is not.
 TOLERANCE_YEARS: Final = 1.5
 # The first that is there: de-identification often leaves only some of them.
@@ -67,8 +67,8 @@ def _stated_years(header: Dataset, notes: list[str]) -> float | None:
     if not value:
         return None
     match = _AGE.fullmatch(value)
-    years = int(match[1]) * _YEARS_PER_UNIT[match[2].upper()] if match else None
-    if match is None or years is None or years > _OLDEST_YEARS:
+    years = int(match[1]) * YEARS_PER_UNIT[match[2].upper()] if match else None
+    if match is None or years is None or years > OLDEST_YEARS:
         notes.append("PatientAge is no age: not used")
         return None
     if not match[2]:
@@ -84,7 +84,7 @@ def _counted_years(header: Dataset, notes: list[str]) -> float | None:
     if taken is None:
         return None
     years = (taken - born).days / _DAYS_PER_YEAR
-    if not 0 <= years <= _OLDEST_YEARS:
+    if not 0 <= years <= OLDEST_YEARS:
         notes.append("PatientBirthDate and the date of the study give no age: not used")
         return None
     return years

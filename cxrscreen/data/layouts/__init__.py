@@ -1,0 +1,1 @@
+"""The layouts in which people have labelled images, a module for each."""

@@ -1,0 +1,88 @@
+"""From labelled data to training, validation and calibration."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from cxrscreen.config import DataConfig
+from cxrscreen.data.content import joined_groups
+from cxrscreen.data.dataset import LabelledData, LabelledImage
+from cxrscreen.data.split import Split, split_by_patient
+from cxrscreen.errors import DatasetError
+
+#: What data call the part that nothing may be fitted to.
+TEST_PARTS: Final = frozenset({"test", "testing"})
+#: Ours: data that use them without being a split file have been split by somebody else.
+OUR_PARTS: Final = ("training", "validation", "calibration")
+
+
+def partition(
+    data: LabelledData, contents: Sequence[str], config: DataConfig, *, seed: int
+) -> tuple[Split, tuple[str, ...]]:
+    """Split labelled data by patient and content, and return the parts with notes.
+
+    Images that the data themselves keep for testing are left out, and so are images of the
+    same patients and copies of them: a test on that part means something afterwards. All
+    other parts of the data are pooled.
+
+    Parameters
+    ----------
+    data
+        What was read.
+    contents
+        Of each image, equal where files hold the same.
+    config
+        Fractions.
+    seed
+        Of the shuffle.
+
+    Raises
+    ------
+    DatasetError
+        There are too few patients, or the data have parts of our names.
+    """
+    images = data.images
+    if any(image.part in OUR_PARTS for image in images):
+        message = "the table has parts of its own (training, validation, calibration)"
+        hint = "Add the column sha256 to make it a split file, or leave the column part out."
+        raise DatasetError(message, hint=hint)
+    groups = joined_groups([image.patient_key for image in images], contents)
+    tested = {group for image, group in zip(images, groups, strict=True) if _is_test(image)}
+    kept = [index for index, group in enumerate(groups) if group not in tested]
+    split = split_by_patient(
+        [images[index] for index in kept],
+        validation_fraction=config.validation_fraction,
+        calibration_fraction=config.calibration_fraction,
+        seed=seed,
+        groups=[groups[index] for index in kept],
+    )
+    return split, (
+        *data.notes,
+        *_test_notes(images, len(images) - len(kept)),
+        *_copy_notes([images[index] for index in kept], [contents[index] for index in kept]),
+    )
+
+
+def _is_test(image: LabelledImage) -> bool:
+    return image.part is not None and image.part.casefold() in TEST_PARTS
+
+
+def _test_notes(images: Sequence[LabelledImage], left_out: int) -> Iterator[str]:
+    tests = sum(_is_test(image) for image in images)
+    if tests:
+        yield f"left out, because the data keep them for testing: {tests:,}"
+    if left_out > tests:
+        yield f"left out, as patients or copies of those kept for testing: {left_out - tests:,}"
+
+
+def _copy_notes(images: Sequence[LabelledImage], contents: Sequence[str]) -> Iterator[str]:
+    count = Counter(contents)
+    copies = sum(number for number in count.values() if number > 1)
+    if copies:
+        yield f"images that are byte for byte equal to another one, put into one part: {copies:,}"
+    labels = {(content, image.label) for image, content in zip(images, contents, strict=True)}
+    contradictory = len(labels) - len(count)
+    if contradictory:
+        yield f"of these, contents that are labelled both ways: {contradictory:,}"
