@@ -77,6 +77,10 @@ class DatasetError(CxrScreenError):
     """A labelled data set cannot be trained on as it is."""
 
 
+class CheckpointError(CxrScreenError):
+    """An unfinished run is of another configuration, or its checkpoint is damaged."""
+
+
 class MetricError(CxrScreenError):
     """A metric is undefined for the given labels and scores."""
 

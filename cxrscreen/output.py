@@ -19,6 +19,9 @@ from cxrscreen.errors import OutputError
 BUNDLE_DOCUMENT = "bundle.json"
 #: The bytes by which a file is recognised as a report.
 REPORT_START = b"source,status,decision,"
+#: The text chunk by which a PNG is recognised as a preview of augmentation.
+PREVIEW_SOFTWARE = "cxrscreen data preview"
+_PNG_HEAD_BYTES = 1024
 _STANDARD_STREAMS = (0, 1, 2)
 _FORCE_HINT = "Give another name, or --force to replace it."
 
@@ -34,6 +37,14 @@ def is_report(path: Path) -> bool:
         return False
     with path.open("rb") as stream:
         return stream.read(len(REPORT_START)) == REPORT_START
+
+
+def is_preview(path: Path) -> bool:
+    """Return whether a file is a preview of augmentation, by its text chunk."""
+    if path.is_symlink() or not path.is_file():
+        return False
+    with path.open("rb") as stream:
+        return b"tEXtSoftware\0" + PREVIEW_SOFTWARE.encode() in stream.read(_PNG_HEAD_BYTES)
 
 
 def check_writable(path: Path, *, force: bool, replaceable: Callable[[Path], bool]) -> None:

@@ -19,6 +19,7 @@ import typer
 from cxrscreen.cli import inspect as inspect_module
 from cxrscreen.cli import screen as screen_module
 from cxrscreen.cli import train as train_module
+from cxrscreen.cli.data import preview as preview_module
 from cxrscreen.errors import CxrScreenError
 from cxrscreen.output import require_standard_streams
 
@@ -93,6 +94,14 @@ def translated(command: Callable[Parameters, None]) -> Callable[Parameters, None
 app.command(name="screen")(translated(screen_module.screen))
 app.command(name="inspect")(translated(inspect_module.inspect))
 app.command(name="train")(translated(train_module.train))
+
+data_app = typer.Typer(
+    help="Look at labelled images before anything is trained on them.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+app.add_typer(data_app, name="data")
+data_app.command(name="preview")(translated(preview_module.preview))
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:

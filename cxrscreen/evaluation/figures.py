@@ -2,43 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 
-def training_curves(
-    path: Path,
-    *,
-    training_loss: Sequence[float],
-    validation_loss: Sequence[float],
-    validation_auc: Sequence[float],
-    best_epoch: int,
-) -> None:
-    """Draw loss and validation AUC by epoch into a PNG.
+def training_curves(path: Path, history: Mapping[str, Sequence[float]], *, best_epoch: int) -> None:
+    """Draw loss, validation AUC and learning rate by epoch into a PNG.
 
     Parameters
     ----------
     path
         The PNG to write.
-    training_loss, validation_loss, validation_auc
-        One value per epoch, all of one length.
+    history
+        ``training_loss``, ``validation_loss``, ``validation_auc`` and ``learning_rate``, each
+        with one value per epoch.
     best_epoch
         Epoch, counted from 1, whose weights were kept.
     """
+    training_loss, validation_auc = history["training_loss"], history["validation_auc"]
     epochs = range(1, len(training_loss) + 1)
-    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    figure = Figure(figsize=(12, 3.6), layout="constrained")
     FigureCanvasAgg(figure)
-    left, right = figure.subplots(1, 2)
+    left, right, rate = figure.subplots(1, 3)
     left.plot(epochs, training_loss, marker="o", markersize=3, label="training (augmented)")
-    left.plot(epochs, validation_loss, marker="o", markersize=3, label="validation")
+    left.plot(epochs, history["validation_loss"], marker="o", markersize=3, label="validation")
     left.set(title="Class-weighted loss", xlabel="epoch", ylim=(0, None))
     left.legend(frameon=False)
     right.plot(epochs, validation_auc, marker="o", markersize=3, color="tab:green")
     right.set(title="Validation AUC", xlabel="epoch")
-    for axes in (left, right):
+    rate.plot(epochs, history["learning_rate"], marker="o", markersize=3, color="tab:purple")
+    rate.set(title="Learning rate of the head", xlabel="epoch", ylim=(0, None))
+    rate.ticklabel_format(axis="y", style="sci", scilimits=(0, 0))
+    for axes in (left, right, rate):
         axes.axvline(best_epoch, color="grey", linestyle=":", linewidth=1)
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.spines[["top", "right"]].set_visible(False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cxrscreen.model.document import BundleDocument, PartDocument
+from cxrscreen.model.document import BundleDocument, PartDocument, TrainingDocument
 
 
 def model_card(document: BundleDocument) -> str:
@@ -15,7 +15,12 @@ def model_card(document: BundleDocument) -> str:
     negatives = metrics.true_negatives + metrics.false_positives
     parts = "\n".join(
         _part_row(name, part)
-        for name, part in (("training", training.training), ("validation", training.validation))
+        for name, part in (
+            ("training", training.training),
+            ("validation", training.validation),
+            ("calibration", training.calibration),
+        )
+        if part is not None
     )
     limitations = "".join(f"- {text}\n" for text in use.limitations)
     versions = ", ".join(f"{name} {number}" for name, number in training.versions.items())
@@ -44,9 +49,9 @@ warning.
 | --- | --- | --- | --- |
 {parts}
 
-No patient is in both parts. Class weights in the loss: {negative:.2f} for normal, {positive:.2f}
-for pneumonia. {training.epochs_run} epochs with seed {training.config["train"]["seed"]}; the
-weights of epoch {training.best_epoch} were kept for their validation AUC. The whole configuration
+{_start(training)}No patient is in two parts. Class weights in the loss: {negative:.2f} for
+normal, {positive:.2f} for pneumonia. {training.epochs_run} epochs with seed
+{training.config["train"]["seed"]}; the weights of epoch {training.best_epoch} were kept for their validation AUC. The whole configuration
 and the fingerprints of the parts stand in `bundle.json`, the course of training in `history.csv`
 and `training_curves.png`.
 
@@ -70,6 +75,17 @@ recall is guaranteed.
 
 {versions}.
 """
+
+
+def _start(training: TrainingDocument) -> str:
+    """Return where the first weights came from, as a paragraph; empty if from chance."""
+    if training.pretrained is None:
+        return ""
+    start = training.pretrained
+    return (
+        f"Training began with the weights of `{start.source}` in {', '.join(start.filled)}\n"
+        f"(SHA-256 `{start.sha256}`); the other stages began fresh.\n\n"
+    )
 
 
 def _part_row(name: str, part: PartDocument) -> str:

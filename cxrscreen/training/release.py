@@ -7,11 +7,14 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from cxrscreen.config import TrainingConfig
+from cxrscreen.data.dataset import LabelledImage, fingerprint
+from cxrscreen.data.split import Split
 from cxrscreen.evaluation.figures import training_curves
 from cxrscreen.evaluation.metrics import confusion, roc_auc
 from cxrscreen.model.bundle import CARD, DOCUMENT, WEIGHTS, save_weights, sha256_of_file
@@ -21,14 +24,13 @@ from cxrscreen.model.document import (
     MetricsDocument,
     OperatingPointDocument,
     PartDocument,
+    PretrainedDocument,
     TrainingDocument,
     model_fingerprint,
     preprocess_spec,
 )
 from cxrscreen.model.predictor import ENGINE
 from cxrscreen.output import new_folder
-from cxrscreen.data.dataset import LabelledImage, fingerprint
-from cxrscreen.data.split import Split
 from cxrscreen.training.trainer import TrainedModel
 
 CURVES = "training_curves.png"
@@ -64,14 +66,9 @@ def write_bundle(
     with new_folder(folder, force=force) as place:
         weights_sha256 = save_weights(trained.network, place / WEIGHTS)
         history = pd.DataFrame([asdict(result) for result in trained.history])
-        history.to_csv(place / HISTORY, index=False, float_format="%.6f", lineterminator="\n")
-        training_curves(
-            place / CURVES,
-            training_loss=history["training_loss"].tolist(),
-            validation_loss=history["validation_loss"].tolist(),
-            validation_auc=history["validation_auc"].tolist(),
-            best_epoch=trained.best_epoch,
-        )
+        history.to_csv(place / HISTORY, index=False, float_format="%.6g", lineterminator="\n")
+        columns = {str(name): history[name].tolist() for name in history.columns}
+        training_curves(place / CURVES, columns, best_epoch=trained.best_epoch)
         document = _document(config, split, trained, weights_sha256)
         (place / CARD).write_text(model_card(document), encoding="utf-8", newline="\n")
         files = {name: sha256_of_file(place / name) for name in (WEIGHTS, HISTORY, CURVES, CARD)}
@@ -102,9 +99,12 @@ def _document(
         intended_use=config.intended_use,
         operating_points=(point,),
         training=TrainingDocument(
-            config=config.model_dump(mode="json"),
+            config=_public(config),
             training=_part(split.training),
             validation=_part(split.validation),
+            calibration=_part(split.calibration) if split.calibration else None,
+            pretrained=_pretrained(trained),
+            precision=trained.precision,
             class_weights=trained.class_weights,
             epochs_run=len(trained.history),
             best_epoch=trained.best_epoch,
@@ -121,6 +121,21 @@ def _document(
         ),
         files={},
     )
+
+
+def _public(config: TrainingConfig) -> dict[str, Any]:
+    """Return the resolved configuration without the folders of the machine it was run on."""
+    content = config.model_dump(mode="json")
+    if content["pretrained"] is not None:
+        content["pretrained"] = Path(content["pretrained"]).name
+    return content
+
+
+def _pretrained(trained: TrainedModel) -> PretrainedDocument | None:
+    start = trained.pretrained
+    if start is None:
+        return None
+    return PretrainedDocument(source=start.source, sha256=start.sha256, filled=start.filled)
 
 
 def _part(images: Sequence[LabelledImage]) -> PartDocument:

@@ -1,69 +1,58 @@
-"""Training: MONAI's engines, their handlers, and what they report."""
+"""Training: phases of MONAI's engines, with checkpoints, from a configuration to weights."""
 
 from __future__ import annotations
 
-import math
+import contextlib
 import tempfile
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
+import ignite.distributed as idist
 import numpy as np
 import torch
 from ignite.engine import Events
-from ignite.metrics import Loss
+from ignite.handlers.checkpoint import Checkpoint
 from monai.data.dataloader import DataLoader
-from monai.data.dataset import CacheDataset, Dataset
-from monai.engines.evaluator import SupervisedEvaluator
-from monai.engines.trainer import SupervisedTrainer
-from monai.handlers.checkpoint_saver import CheckpointSaver
-from monai.handlers.lr_schedule_handler import LrScheduleHandler
-from monai.handlers.roc_auc import ROCAUC
-from monai.handlers.validation_handler import ValidationHandler
-from monai.inferers.inferer import SimpleInferer
-from monai.transforms.compose import Compose
-from monai.transforms.transform import Transform
 from monai.utils.misc import set_determinism
 from numpy.typing import NDArray
 from torch import nn
-from torch.nn import functional
 
 from cxrscreen.config import TrainingConfig
-from cxrscreen.errors import DatasetError, TrainingError
-from cxrscreen.model.document import preprocess_spec
-from cxrscreen.model.network import build_network
-from cxrscreen.training.augment import random_transforms
-from cxrscreen.data.dataset import LabelledImage, class_weights
 from cxrscreen.data.split import Split
-from cxrscreen.training.transforms import (
-    LoadRadiographd,
-    NormaliseRadiographd,
-    ResizeRadiographd,
-)
-
-_KEYS = ("image",)
-_BEST = "best.pt"
+from cxrscreen.errors import TrainingError
+from cxrscreen.model.network import build_network, freeze, lay_out, unfreeze
+from cxrscreen.training.average import moving_average
+from cxrscreen.training.checkpoint import CHECKPOINT, DurableSaver, RunFolder, describe_run
+from cxrscreen.training.engines import Phase, Run, build_phase
+from cxrscreen.training.events import event_writer
+from cxrscreen.training.history import EpochResult, Observer, Recorder
+from cxrscreen.training.loading import Share, dataset_error, training_loader, validation_loader
+from cxrscreen.training.loss import build_loss, loss_weights
+from cxrscreen.training.precision import choose_precision
+from cxrscreen.training.pretrained import Pretrained, load_pretrained
+from cxrscreen.training.processes import process_count, process_group, process_rank
 
 
 @dataclass(frozen=True, slots=True)
-class EpochResult:
-    """What one epoch came to."""
+class RunFiles:
+    """What a run leaves on disk while it lasts.
 
-    epoch: int
-    training_loss: float
-    validation_loss: float
-    validation_auc: float
+    Attributes
+    ----------
+    folder
+        Where checkpoints go. The caller removes it when it has no more use of it.
+    resume
+        Go on from the last checkpoint in it, to the same weights as without the
+        interruption; from the start if there is none yet.
+    events
+        Folder for TensorBoard.
+    """
 
-
-class Observer(Protocol):
-    """What a caller may follow: the library itself prints nothing."""
-
-    def on_step(self, epoch: int, step: int, steps: int, loss: float) -> None:
-        """Follow one optimiser step; epochs and steps count from 1."""
-
-    def on_epoch(self, result: EpochResult) -> None:
-        """Follow one validation."""
+    folder: Path
+    resume: bool = False
+    events: Path | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -82,6 +71,10 @@ class TrainedModel:
         Loss weight of a negative and of a positive image.
     validation_logits
         float64 ``[N]``, in the order of the validation part, from the kept weights.
+    precision
+        What training computed in.
+    pretrained
+        Where the first weights came from, if not from chance.
     """
 
     network: nn.Module
@@ -89,28 +82,8 @@ class TrainedModel:
     best_epoch: int
     class_weights: tuple[float, float]
     validation_logits: NDArray[np.float64]
-
-
-class ClassWeightedLoss(nn.Module):
-    """Binary cross-entropy of logits, each image weighted by its class.
-
-    Parameters
-    ----------
-    weights
-        Of a negative and of a positive image.
-    """
-
-    weights: torch.Tensor
-
-    def __init__(self, weights: tuple[float, float]) -> None:
-        super().__init__()
-        self.register_buffer("weights", torch.tensor(weights))
-
-    def forward(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        """Return the mean weighted loss of ``[N, 1]`` logits and ``[N, 1]`` labels (0, 1)."""
-        return functional.binary_cross_entropy_with_logits(
-            logits, labels, weight=self.weights[labels.long()]
-        )
+    precision: str
+    pretrained: Pretrained | None
 
 
 def train(
@@ -119,6 +92,7 @@ def train(
     *,
     device: torch.device,
     observer: Observer | None = None,
+    files: RunFiles | None = None,
 ) -> TrainedModel:
     """Train a network and return it with the weights of its best epoch.
 
@@ -132,28 +106,28 @@ def train(
         Where to train.
     observer
         Is told of each step and epoch.
+    files
+        Where checkpoints and events go; nothing is kept if ``None``.
 
     Raises
     ------
     DatasetError
         An image cannot be read.
     TrainingError
-        The loss is not finite.
+        The loss is not finite, or memory has run out; the last checkpoint stays.
+    CheckpointError
+        What shall be resumed is another run, or damaged.
+    OutputError
+        A checkpoint cannot be written.
     """
-    set_determinism(config.train.seed)
-    try:
-        with tempfile.TemporaryDirectory(prefix="cxrscreen-train-") as folder:
-            return _train(config, split, device, observer, Path(folder))
-    except RuntimeError as error:
-        # MONAI wraps what a transform raises; the loader's workers wrap it again.
-        cause: BaseException | None = error
-        while cause is not None:
-            if isinstance(cause, DatasetError):
-                raise cause from error
-            cause = cause.__cause__ or cause.__context__
-        raise
-    finally:
-        set_determinism(None)
+    with contextlib.ExitStack() as stack:
+        if files is None:
+            place = stack.enter_context(tempfile.TemporaryDirectory(prefix="cxrscreen-train-"))
+            files = RunFiles(Path(place) / "run")
+        stack.enter_context(process_group(device))
+        stack.enter_context(_repeatable(config))
+        stack.enter_context(_named_errors())
+        return _train(config, split, device, observer, files)
 
 
 def _train(
@@ -161,151 +135,175 @@ def _train(
     split: Split,
     device: torch.device,
     observer: Observer | None,
-    folder: Path,
+    files: RunFiles,
 ) -> TrainedModel:
+    folder = RunFolder(files.folder)
     network = build_network(config.network, in_channels=config.preprocess.channels)
+    pretrained = None
+    if config.pretrained is not None:
+        pretrained = load_pretrained(network, config.network, config.pretrained)
+        _note(observer, pretrained.sentence())
+    description = describe_run(config, split, pretrained.sha256 if pretrained else None)
+    state = _begin(folder, description, resume=files.resume, device=device)
+    precision = choose_precision(config.train, device)
+    layout = torch.channels_last if config.train.channels_last else torch.contiguous_format
     network = network.to(device)
-    weights = class_weights([image.label for image in split.training])
-    loss = ClassWeightedLoss(weights).to(device)
-    training = _loader(split.training, config, augment=True)
-    validation = _loader(split.validation, config, augment=False)
-    optimizer = torch.optim.AdamW(
-        network.parameters(),
-        lr=config.train.learning_rate,
-        weight_decay=config.train.weight_decay,
+    lay_out(network, layout)
+    weights = loss_weights(config.train, [image.label for image in split.training])
+    share = Share(process_rank(), process_count())
+    training, sampler = training_loader(
+        split.training, config, cache_folder=folder.cache, share=share
     )
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer,
-        max_lr=config.train.learning_rate,
-        total_steps=config.train.epochs * len(training),
-    )
-    evaluator = SupervisedEvaluator(
+    run = Run(
+        config=config,
         device=device,
-        val_data_loader=validation,
+        precision=precision,
         network=network,
-        inferer=SimpleInferer(),
-        key_val_metric={"auc": ROCAUC(output_transform=_logits_and_labels)},
-        additional_metrics={"loss": Loss(loss, output_transform=_logits_and_labels)},
-        val_handlers=[
-            CheckpointSaver(
-                save_dir=str(folder),
-                save_dict={"network": network},
-                save_key_metric=True,
-                key_metric_filename=_BEST,
-            )
-        ],
-        decollate=False,
+        average=moving_average(network, config.train.ema_decay) if config.train.ema_decay else None,
+        loss=build_loss(config.train, weights).to(device),
+        training=training,
+        sampler=sampler,
+        validation=validation_loader(
+            split.validation, config, cache_folder=folder.cache, share=share
+        ),
+        recorder=Recorder(),
+        observer=observer,
     )
-    trainer = SupervisedTrainer(
-        device=device,
-        max_epochs=config.train.epochs,
-        train_data_loader=training,
-        network=network,
-        optimizer=optimizer,
-        loss_function=loss,
-        inferer=SimpleInferer(),
-        train_handlers=[
-            LrScheduleHandler(schedule, print_lr=False, epoch_level=False),
-            ValidationHandler(interval=1, validator=evaluator),
-        ],
-        decollate=False,
-    )
-    recorder = _Recorder(evaluator, steps=len(training), observer=observer)
-    recorder.attach(trainer)
-    trainer.run()
-    # A plain state dict: nothing else is unpickled.
-    network.load_state_dict(torch.load(folder / _BEST, weights_only=True))
-    best = max(recorder.history, key=lambda result: (result.validation_auc, -result.epoch))
+    with event_writer(files.events if process_rank() == 0 else None) as log:
+        for number in range(state["phase"] if state else 1, len(config.train.phases) + 1):
+            frozen = config.train.phases[number - 1].frozen
+            freeze(network, config.network, frozen)
+            unfreeze(network, config.network, set(config.network.stages) - set(frozen))
+            phase = build_phase(run, number)
+            _keep_checkpoints(run, phase, folder)
+            log.follow(phase.trainer, run.recorder)
+            if state and state["phase"] == number:
+                Checkpoint.load_objects(_stateful(run, phase), state)
+            if not phase.done:
+                phase.trainer.run()
+    network = run.judged
+    network.load_state_dict(run.recorder.best)
+    everything = run.validation
+    if process_count() > 1:
+        everything = validation_loader(split.validation, config, cache_folder=folder.cache)
     return TrainedModel(
         network=network.eval(),
-        history=tuple(recorder.history),
-        best_epoch=best.epoch,
+        history=tuple(run.recorder.history),
+        best_epoch=run.recorder.best_epoch,
         class_weights=weights,
-        validation_logits=_logits(network, validation, device),
+        validation_logits=_logits(network, everything, device),
+        precision=precision,
+        pretrained=pretrained,
     )
 
 
-class _Recorder:
-    """Collects each epoch's losses and metrics, and stops a run that has diverged."""
-
-    def __init__(
-        self, evaluator: SupervisedEvaluator, *, steps: int, observer: Observer | None
-    ) -> None:
-        self.history: list[EpochResult] = []
-        self._evaluator = evaluator
-        self._steps = steps
-        self._observer = observer
-        self._losses: list[float] = []
-
-    def attach(self, trainer: SupervisedTrainer) -> None:
-        trainer.add_event_handler(Events.ITERATION_COMPLETED, self._on_iteration)
-        # Behind the validation handler, which the trainer attached first.
-        trainer.add_event_handler(Events.EPOCH_COMPLETED, self._on_epoch)
-
-    def _on_iteration(self, engine: Any) -> None:  # noqa: ANN401 - ignite publishes no types
-        loss = float(engine.state.output["loss"].detach())
-        epoch = engine.state.epoch
-        if not math.isfinite(loss):
-            message = f"the loss is not finite in epoch {epoch}"
-            raise TrainingError(message, hint="Lower train.learning_rate in the config.")
-        self._losses.append(loss)
-        if self._observer is not None:
-            step = (engine.state.iteration - 1) % self._steps + 1
-            self._observer.on_step(epoch, step, self._steps, loss)
-
-    def _on_epoch(self, engine: Any) -> None:  # noqa: ANN401 - ignite publishes no types
-        metrics = self._evaluator.state.metrics
-        result = EpochResult(
-            epoch=engine.state.epoch,
-            training_loss=float(np.mean(self._losses)),
-            validation_loss=float(metrics["loss"]),
-            validation_auc=float(metrics["auc"]),
-        )
-        self._losses.clear()
-        self.history.append(result)
-        if self._observer is not None:
-            self._observer.on_epoch(result)
+def _begin(
+    folder: RunFolder, description: dict[str, Any], *, resume: bool, device: torch.device
+) -> dict[str, Any] | None:
+    """Return the checkpoint to go on from, after making the folder where there is none."""
+    state = None
+    if resume and folder.exists:
+        folder.require_same(description)
+        state = folder.load(device)
+    elif process_rank() == 0:
+        folder.begin(description)
+    if process_count() > 1:
+        # Nobody may look into the folder before it is there, or write before all have read.
+        idist.barrier()
+    return state
 
 
-def _logits_and_labels(output: Mapping[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
-    return output["pred"], output["label"]
+def _stateful(run: Run, phase: Phase) -> dict[str, Any]:
+    """Return what a checkpoint holds, by name."""
+    parts = {
+        "trainer": phase.trainer,
+        "network": run.network,
+        "average": run.average,
+        "optimizer": phase.optimizer,
+        "schedule": phase.schedule,
+        "stopping": phase.stopping,
+        "recorder": run.recorder,
+    }
+    return {name: part for name, part in parts.items() if part is not None}
 
 
-def _loader(
-    images: Sequence[LabelledImage], config: TrainingConfig, *, augment: bool
-) -> DataLoader:
-    """Return MONAI's loader over a part; what is before the first random step is cached."""
-    spec = preprocess_spec(config.preprocess)
-    load = LoadRadiographd(_KEYS)
-    steps: list[Transform] = [load, ResizeRadiographd(_KEYS, spec)]
-    if augment:
-        steps += random_transforms(config.augment, size_px=spec.size_px)
-    steps.append(NormaliseRadiographd(_KEYS, spec))
-    samples: list[dict[Hashable, Any]] = [
-        {"image": str(image.path), "label": torch.tensor([float(image.label)])} for image in images
-    ]
-    transform = Compose(steps)
-    if config.train.cache_images:
-        dataset = CacheDataset(samples, transform, num_workers=2, progress=False, copy_cache=False)
-    else:
-        # Read once here, as the cache does: what a worker process raises has lost its cause.
-        for sample in samples:
-            load(sample)
-        dataset = Dataset(samples, transform)
-    return DataLoader(
-        dataset,
-        batch_size=config.train.batch_size,
-        shuffle=augment,
-        # A last batch of one image would leave batch norm without a variance.
-        drop_last=augment and len(samples) >= config.train.batch_size,
-        num_workers=config.train.loader_workers,
-        persistent_workers=config.train.loader_workers > 0,
-    )
+class _PhaseNumber:
+    """The number of a phase as ignite's ``Checkpoint`` wants it."""
+
+    def __init__(self, number: int) -> None:
+        self._number = number
+
+    def state_dict(self) -> int:
+        return self._number
+
+
+def _keep_checkpoints(run: Run, phase: Phase, folder: RunFolder) -> None:
+    """Save after each validation, and in between where that is asked for."""
+    if process_rank() != 0:
+        return
+    parts = {"phase": _PhaseNumber(phase.number), **_stateful(run, phase)}
+    saver = DurableSaver(folder.path / CHECKPOINT)
+
+    def save(engine: Any) -> None:  # noqa: ANN401 - ignite publishes no types
+        # A new one each time: ignite's skips what it has saved under the same number.
+        Checkpoint(parts, saver, n_saved=None)(engine)
+
+    steps, every = len(run.training), run.config.train.checkpoint_steps
+
+    def between(_engine: Any, iteration: int) -> bool:  # noqa: ANN401
+        # After the last step validation is still to come, and its own checkpoint.
+        step = (iteration - 1) % steps + 1
+        return step % every == 0 and step != steps
+
+    if every:
+        phase.trainer.add_event_handler(Events.ITERATION_COMPLETED(event_filter=between), save)
+    phase.trainer.add_event_handler(Events.EPOCH_COMPLETED, save)
 
 
 def _logits(network: nn.Module, loader: DataLoader, device: torch.device) -> NDArray[np.float64]:
     network.eval()
     with torch.inference_mode():
-        batches = [network(batch["image"].to(device))[:, 0].double().cpu() for batch in loader]
+        batches = [network(batch["image"].to(device))[:, 0].cpu().double() for batch in loader]
     logits: NDArray[np.float64] = torch.cat(batches).numpy()
     return logits
+
+
+def _note(observer: Observer | None, text: str) -> None:
+    if observer is not None:
+        observer.on_note(text)
+
+
+@contextlib.contextmanager
+def _repeatable(config: TrainingConfig) -> Iterator[None]:
+    """Seed everything for the length of a block, and leave it to chance afterwards."""
+    before = torch.are_deterministic_algorithms_enabled()
+    set_determinism(config.train.seed)
+    # What has no deterministic kernel on a device warns there; on a CPU all have.
+    torch.use_deterministic_algorithms(config.train.deterministic or before, warn_only=True)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before)
+        set_determinism(None)
+
+
+@contextlib.contextmanager
+def _named_errors() -> Iterator[None]:
+    """Turn what the engines raise into errors that say what to do."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        named = dataset_error(error)
+        if named is not None:
+            raise named from error
+        text = str(error).lower()
+        # Of CUDA, of the CPU's allocator, and of a loader's process that was killed.
+        signs = ("out of memory", "can't allocate memory", "not enough memory", "is killed by")
+        if isinstance(error, MemoryError) or any(sign in text for sign in signs):
+            message = "memory has run out"
+            hint = (
+                "Make room or set train.cache=disk, and continue with --resume; or lower "
+                "train.batch_size (train.accumulation_steps makes up for it) and start anew."
+            )
+            raise TrainingError(message, hint=hint) from error
+        raise

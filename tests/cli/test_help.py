@@ -20,7 +20,14 @@ finally:
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--help"], ["screen", "--help"], ["inspect", "--help"], ["train", "--help"], ["--version"]],
+    [
+        ["--help"],
+        ["screen", "--help"],
+        ["inspect", "--help"],
+        ["train", "--help"],
+        ["data", "preview", "--help"],
+        ["--version"],
+    ],
 )
 def test_help_does_not_pay_for_heavy_imports(arguments):
     program = PROGRAM.format(heavy=HEAVY)

@@ -41,7 +41,12 @@ def build_network(config: NetworkConfig, *, in_channels: int) -> nn.Module:
 
         network = ResNet50(in_channels, dropout=config.dropout)
     # With their weights laid out channels last, convolutions on a CPU run a quarter faster.
+    lay_out(network, torch.channels_last)
+    return network
+
+
+def lay_out(network: nn.Module, layout: torch.memory_format) -> None:
+    """Lay out the weights of convolutions in memory; what they compute stays the same."""
     for parameter in network.parameters():
         if parameter.dim() == _IMAGE_DIMENSIONS:
-            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
-    return network
+            parameter.data = parameter.data.contiguous(memory_format=layout)

@@ -1,0 +1,1 @@
+"""``cxrscreen data``: look at labelled images before anything is trained on them."""

@@ -1,0 +1,202 @@
+"""The folder of an unfinished run: what it was started with, and where it stands."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import shutil
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from cxrscreen.config import TrainingConfig
+from cxrscreen.data.dataset import fingerprint
+from cxrscreen.data.split import Split
+from cxrscreen.errors import CheckpointError, OutputError
+
+DESCRIPTION = "run.json"
+CHECKPOINT = "checkpoint.pt"
+CACHE = "cache"
+_SCHEMA_VERSION = 1
+#: Settings that change how a run goes but not what it comes to.
+_FREE = (("train", "loader_workers"), ("train", "cache"), ("train", "checkpoint_steps"))
+
+
+class RunFolder:
+    """Where an unfinished run keeps its checkpoint; removed when its bundle is written.
+
+    Parameters
+    ----------
+    path
+        The folder, which need not exist.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @property
+    def cache(self) -> Path:
+        """Where resized images lie if they are kept on disk."""
+        return self.path / CACHE
+
+    @property
+    def exists(self) -> bool:
+        """Whether a run was begun here."""
+        return (self.path / DESCRIPTION).exists()
+
+    def begin(self, description: Mapping[str, Any]) -> None:
+        """Start anew, whatever an earlier run has left.
+
+        Raises
+        ------
+        OutputError
+            The folder holds something else, or cannot be written.
+        """
+        self.discard()
+        try:
+            self.path.mkdir()
+            content = json.dumps(description, indent=2, sort_keys=True) + "\n"
+            _replace(self.path / DESCRIPTION, content.encode())
+        except OSError as error:
+            message = f"{self.path}: cannot be written: {error.strerror or type(error).__name__}"
+            hint = "Check permissions and free space, or give another --out."
+            raise OutputError(message, hint=hint) from error
+
+    def require_same(self, description: Mapping[str, Any]) -> None:
+        """Check that what was begun here is what shall go on.
+
+        Raises
+        ------
+        CheckpointError
+            It is another run; the message names the first difference.
+        """
+        place = self.path / DESCRIPTION
+        try:
+            begun = json.loads(place.read_bytes())
+        except (OSError, ValueError) as error:
+            message = f"{place}: cannot be read"
+            hint = "Start anew with --force in place of --resume."
+            raise CheckpointError(message, hint=hint) from error
+        difference = _first_difference(begun, json.loads(json.dumps(description)))
+        if difference:
+            message = f"{self.path}: was begun with another {difference}"
+            hint = "Resume with the same configuration and data, or start anew with --force."
+            raise CheckpointError(message, hint=hint)
+
+    def load(self, device: torch.device) -> dict[str, Any] | None:
+        """Return the last checkpoint, ``None`` where the run was stopped before its first.
+
+        Raises
+        ------
+        CheckpointError
+            It is damaged.
+        """
+        place = self.path / CHECKPOINT
+        if not place.exists():
+            return None
+        try:
+            # Tensors and plain values: nothing else is unpickled.
+            state: dict[str, Any] = torch.load(place, map_location=device, weights_only=True)
+        except (OSError, EOFError, RuntimeError, pickle.UnpicklingError, zipfile.BadZipFile) as e:
+            message = f"{place}: is damaged"
+            hint = "Start anew with --force in place of --resume."
+            raise CheckpointError(message, hint=hint) from e
+        return state
+
+    def discard(self) -> None:
+        """Remove the folder, if it is one of ours.
+
+        Raises
+        ------
+        OutputError
+            It holds something else.
+        """
+        if not os.path.lexists(self.path):
+            return
+        if not self.path.is_dir() or (any(self.path.iterdir()) and not self.exists):
+            message = f"{self.path}: is not the folder of a training run"
+            raise OutputError(message, hint="Move it away, or give another --out.")
+        shutil.rmtree(self.path)
+
+
+class DurableSaver:
+    """Write a checkpoint so that a crash at any moment leaves the old one or the new one.
+
+    ignite's own saver renames too, but forgets to wait for the disk, and removes the old file
+    before the new one is there.
+
+    Parameters
+    ----------
+    path
+        The file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __call__(
+        self,
+        checkpoint: Mapping[str, Any],
+        filename: str,  # noqa: ARG002 - ignite's signature; there is one file
+    ) -> None:
+        """Write what ignite's ``Checkpoint`` has collected."""
+        partial = self._path.with_name(self._path.name + ".part")
+        try:
+            with partial.open("wb") as stream:
+                torch.save(dict(checkpoint), stream)
+                stream.flush()
+                os.fsync(stream.fileno())
+            partial.replace(self._path)
+        except (OSError, RuntimeError) as error:
+            # torch's writer turns what the disk says into an error of its own.
+            partial.unlink(missing_ok=True)
+            reason = getattr(error, "strerror", None) or "the disk refuses it"
+            message = f"{self._path}: cannot be written: {reason}"
+            hint = "Make room and continue with --resume: the last checkpoint is still there."
+            raise OutputError(message, hint=hint) from error
+
+
+def describe_run(
+    config: TrainingConfig, split: Split, pretrained_sha256: str | None
+) -> dict[str, Any]:
+    """Return what makes a run the same run: configuration, data, weights, version of torch.
+
+    Parameters
+    ----------
+    config, split, pretrained_sha256
+        What the run is made from.
+    """
+    content = config.model_dump(mode="json")
+    for section, key in _FREE:
+        del content[section][key]
+    return {
+        "schema_version": _SCHEMA_VERSION,
+        "configuration": content,
+        "data": {name: fingerprint(part) for name, part in split.parts().items()},
+        "pretrained": pretrained_sha256,
+        "torch": torch.__version__,
+    }
+
+
+def _first_difference(begun: Any, wanted: Any, place: str = "") -> str:  # noqa: ANN401 - JSON
+    if isinstance(begun, dict) and isinstance(wanted, dict):
+        for key in sorted(begun.keys() | wanted.keys()):
+            inner = f"{place}.{key}" if place else str(key)
+            found = _first_difference(begun.get(key), wanted.get(key), inner)
+            if found:
+                return found
+        return ""
+    return "" if begun == wanted else place.removeprefix("configuration.")
+
+
+def _replace(path: Path, content: bytes) -> None:
+    partial = path.with_name(path.name + ".part")
+    with partial.open("wb") as stream:
+        stream.write(content)
+        stream.flush()
+        os.fsync(stream.fileno())
+    partial.replace(path)

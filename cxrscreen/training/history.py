@@ -1,0 +1,114 @@
+"""What each epoch came to, and the best weights so far."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import nn
+
+from cxrscreen.errors import TrainingError
+
+
+@dataclass(frozen=True, slots=True)
+class EpochResult:
+    """What one epoch came to.
+
+    Attributes
+    ----------
+    epoch
+        Counted from 1, through all phases.
+    phase
+        Counted from 1.
+    training_loss, validation_loss
+        Mean over the epoch's steps, and over the validation part.
+    validation_auc
+        Area under the ROC curve, 0..1.
+    learning_rate
+        Of the head, at the last step.
+    """
+
+    epoch: int
+    phase: int
+    training_loss: float
+    validation_loss: float
+    validation_auc: float
+    learning_rate: float
+
+
+class Observer(Protocol):
+    """What a caller may follow: the library itself prints nothing."""
+
+    def on_note(self, text: str) -> None:
+        """Hear what is worth knowing, such as where the first weights came from."""
+
+    def on_step(self, epoch: int, step: int, steps: int, loss: float) -> None:
+        """Follow one training step; epochs and steps count from 1."""
+
+    def on_epoch(self, result: EpochResult, images_per_s: float) -> None:
+        """Follow one validation."""
+
+
+class Recorder:
+    """The history of a run with its best weights; it is part of every checkpoint."""
+
+    def __init__(self) -> None:
+        self.history: list[EpochResult] = []
+        self.best: dict[str, torch.Tensor] = {}
+        self.best_epoch = 0
+        self._losses: list[float] = []
+
+    def add_step(self, loss: float, *, epoch: int) -> None:
+        """Take the loss of one step.
+
+        Raises
+        ------
+        TrainingError
+            It is not finite.
+        """
+        if not math.isfinite(loss):
+            message = f"the loss is not finite in epoch {epoch}"
+            hint = "Lower learning_rate in train.phases, or set train.precision=float32."
+            raise TrainingError(message, hint=hint)
+        self._losses.append(loss)
+
+    def add_epoch(
+        self, network: nn.Module, *, phase: int, metrics: Mapping[str, float], learning_rate: float
+    ) -> EpochResult:
+        """Take what the validation of an epoch came to, and keep the weights if they are best."""
+        result = EpochResult(
+            epoch=len(self.history) + 1,
+            phase=phase,
+            training_loss=float(np.mean(self._losses)),
+            validation_loss=float(metrics["loss"]),
+            validation_auc=float(metrics["auc"]),
+            learning_rate=learning_rate,
+        )
+        self._losses.clear()
+        best = max((earlier.validation_auc for earlier in self.history), default=-1.0)
+        self.history.append(result)
+        # The earliest of equals: it was reached with the least chance.
+        if result.validation_auc > best:
+            self.best_epoch = result.epoch
+            self.best = {name: value.clone() for name, value in network.state_dict().items()}
+        return result
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return everything as values that a checkpoint may hold."""
+        return {
+            "history": [asdict(result) for result in self.history],
+            "losses": list(self._losses),
+            "best": self.best,
+            "best_epoch": self.best_epoch,
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take everything from a checkpoint."""
+        self.history = [EpochResult(**values) for values in state["history"]]
+        self._losses = list(state["losses"])
+        self.best = dict(state["best"])
+        self.best_epoch = int(state["best_epoch"])

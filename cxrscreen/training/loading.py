@@ -1,0 +1,254 @@
+"""Loading: MONAI's datasets and loader, drawn so that a run can be repeated and resumed.
+
+What comes before the first random step is kept between epochs. Every random step is seeded
+by the seed of the run and by the place of the image in it, so that no count of workers, no
+count of processes and no interruption changes what an image becomes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator, Mapping, Sequence, Sized
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from monai.data.dataloader import DataLoader
+from monai.data.dataset import CacheDataset, Dataset, PersistentDataset
+from monai.transforms.compose import Compose
+from monai.transforms.transform import Randomizable, Transform
+from torch.utils.data import Dataset as TorchDataset
+from torch.utils.data import Sampler, WeightedRandomSampler
+
+from cxrscreen.config import TrainConfig, TrainingConfig
+from cxrscreen.data.dataset import LabelledImage
+from cxrscreen.errors import ConfigError, DatasetError
+from cxrscreen.model.document import preprocess_spec
+from cxrscreen.training.augment import random_transforms
+from cxrscreen.training.transforms import (
+    LoadRadiographd,
+    NormaliseRadiographd,
+    ResizeRadiographd,
+)
+
+KEYS = ("image",)
+#: Where a sample says that its image could not be read.
+ERROR = "error"
+Draw = tuple[int, int]
+_CACHE_THREADS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """Which share of each batch a process takes.
+
+    Attributes
+    ----------
+    rank
+        Number of the process, from 0.
+    processes
+        How many there are.
+    """
+
+    rank: int = 0
+    processes: int = 1
+
+
+ALONE = Share()
+
+
+class EpochSampler(Sampler[Draw]):
+    """The order of the training images, a function of seed and epoch alone.
+
+    Yields an index and a draw number that is unique in the run.
+
+    Parameters
+    ----------
+    labels
+        Of the training images.
+    config
+        Batch size (of all processes together), seed, balanced sampling.
+    share
+        Of this process.
+    """
+
+    def __init__(self, labels: Sequence[int], config: TrainConfig, share: Share = ALONE) -> None:
+        self._labels = torch.tensor(labels)
+        self._batch_size = config.batch_size
+        self._seed = config.seed
+        self._balanced = config.balanced_sampling
+        self._rank, self._processes = share.rank, share.processes
+        self._epoch, self._skip = 0, 0
+        # A last batch of one image would leave batch norm without a variance.
+        unit = config.batch_size if len(labels) >= config.batch_size else share.processes
+        self._used = len(labels) // unit * unit
+
+    def start(self, epoch: int, *, skip_batches: int = 0) -> None:
+        """Go to an epoch, counted from 1 over the whole run; pass over its first batches."""
+        self._epoch, self._skip = epoch, skip_batches * self._batch_size
+
+    def __iter__(self) -> Iterator[Draw]:
+        generator = torch.Generator().manual_seed(derived_seed(self._seed, self._epoch))
+        count = len(self._labels)
+        if self._balanced:
+            frequency = torch.bincount(self._labels, minlength=2).double()
+            weights = (1.0 / frequency)[self._labels].tolist()
+            order = list(WeightedRandomSampler(weights, count, generator=generator))
+        else:
+            order = torch.randperm(count, generator=generator).tolist()
+        first = self._epoch * count
+        for place in range(self._skip + self._rank, self._used, self._processes):
+            yield order[place], first + place
+
+    def __len__(self) -> int:
+        # Of a whole epoch: where it begins in the middle is nobody's measure of an epoch.
+        return len(range(self._rank, self._used, self._processes))
+
+
+class DrawnDataset(TorchDataset[dict[Hashable, Any]]):
+    """Images as random as their draw says.
+
+    Parameters
+    ----------
+    base
+        The deterministic part: resized images.
+    random
+        Transforms that follow it.
+    seed
+        Of the run.
+    """
+
+    def __init__(self, base: Sized, random: Compose, *, seed: int) -> None:
+        self._base: Any = base
+        self._random = random
+        self._seed = seed
+
+    def __len__(self) -> int:
+        return len(self._base)
+
+    def __getitem__(self, draw: Draw) -> dict[Hashable, Any]:
+        """Return the sample of an index and a draw number, or one that tells of its error."""
+        index, number = draw
+        try:
+            sample: Mapping[Hashable, Any] = self._base[index]
+        except RuntimeError as error:
+            # What a worker process raises has lost its type: it travels as a value.
+            named = dataset_error(error)
+            if named is None:
+                raise
+            return {"image": torch.zeros(1), "label": torch.zeros(1), ERROR: str(named)}
+        transforms = self._random.transforms
+        state = np.random.RandomState(derived_seed(self._seed, number) & 0xFFFFFFFF)
+        result: Any = dict(sample)
+        for transform in transforms:
+            if isinstance(transform, Randomizable):
+                transform.set_random_state(state=state)
+            result = transform(result)
+        result[ERROR] = ""
+        return dict(result)
+
+
+def training_loader(
+    images: Sequence[LabelledImage],
+    config: TrainingConfig,
+    *,
+    cache_folder: Path | None = None,
+    share: Share = ALONE,
+) -> tuple[DataLoader, EpochSampler]:
+    """Return the loader of the training part, and the sampler that must be told the epoch.
+
+    Parameters
+    ----------
+    images
+        The training part.
+    config
+        The whole run.
+    cache_folder
+        Where ``train.cache: disk`` keeps resized images.
+    share
+        Of this process.
+
+    Raises
+    ------
+    ConfigError
+        The batch cannot be shared evenly.
+    DatasetError
+        An image cannot be read (with ``cache: memory``; otherwise its sample says so).
+    """
+    train, spec = config.train, preprocess_spec(config.preprocess)
+    if train.batch_size % share.processes:
+        message = (
+            f"train.batch_size {train.batch_size} cannot be shared by {share.processes} processes"
+        )
+        raise ConfigError(message, hint="Take a multiple of the number of processes.")
+    sampler = EpochSampler([image.label for image in images], train, share)
+    transforms: list[Transform] = [
+        *random_transforms(config.augment, size_px=spec.size_px),
+        NormaliseRadiographd(KEYS, spec),
+    ]
+    dataset = DrawnDataset(
+        resized_images(images, config, cache_folder), Compose(transforms), seed=train.seed
+    )
+    loader = DataLoader(
+        dataset,
+        batch_size=train.batch_size // share.processes,
+        sampler=sampler,
+        num_workers=train.loader_workers,
+        persistent_workers=train.loader_workers > 0,
+    )
+    return loader, sampler
+
+
+def validation_loader(
+    images: Sequence[LabelledImage],
+    config: TrainingConfig,
+    *,
+    cache_folder: Path | None = None,
+    share: Share = ALONE,
+) -> DataLoader:
+    """Return the loader of a part as screening would see it, in order; a share per process."""
+    spec = preprocess_spec(config.preprocess)
+    base = resized_images(images[share.rank :: share.processes], config, cache_folder)
+    plain = Compose([NormaliseRadiographd(KEYS, spec)])
+    dataset = DrawnDataset(base, plain, seed=0)
+    return DataLoader(
+        dataset,
+        batch_size=config.train.batch_size,
+        sampler=[(index, 0) for index in range(len(base))],
+        # From memory, a process would cost more than it does.
+        num_workers=0 if config.train.cache == "memory" else config.train.loader_workers,
+    )
+
+
+def resized_images(
+    images: Sequence[LabelledImage], config: TrainingConfig, cache_folder: Path | None
+) -> Dataset:
+    """Return MONAI's dataset of resized images, kept where the configuration says."""
+    spec = preprocess_spec(config.preprocess)
+    transform = Compose([LoadRadiographd(KEYS), ResizeRadiographd(KEYS, spec)])
+    samples: list[dict[Hashable, Any]] = [
+        {"image": str(image.path), "label": torch.tensor([float(image.label)])} for image in images
+    ]
+    if config.train.cache == "memory":
+        return CacheDataset(
+            samples, transform, num_workers=_CACHE_THREADS, progress=False, copy_cache=False
+        )
+    if config.train.cache == "disk" and cache_folder is not None:
+        return PersistentDataset(samples, transform, cache_dir=cache_folder)
+    return Dataset(samples, transform)
+
+
+def dataset_error(error: BaseException) -> DatasetError | None:
+    """Return the error of the data that MONAI has wrapped, if there is one."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, DatasetError):
+            return cause
+        cause = cause.__cause__ or cause.__context__
+    return None
+
+
+def derived_seed(*numbers: int) -> int:
+    """Return a seed of its own for each tuple of numbers, 0..2**63, without a pattern in them."""
+    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0]) >> 1
