@@ -29,7 +29,12 @@ from cxrscreen.model.network import parameter_groups
 from cxrscreen.training.history import Observer, Recorder
 from cxrscreen.training.loading import ERROR, EpochSampler, derived_seed
 from cxrscreen.training.precision import MixedPrecisionInferer, Precision
-from cxrscreen.training.processes import equalise_buffers, process_rank, share_gradients
+from cxrscreen.training.processes import (
+    equalise_buffers,
+    process_count,
+    process_rank,
+    share_gradients,
+)
 
 _DROPOUT_STREAM = 1
 Batch = Mapping[str, Any]
@@ -229,8 +234,9 @@ class _Follower:
             self._run.observer.on_step(epoch, step, self._steps, loss)
 
     def before_validation(self, _engine: Any) -> None:  # noqa: ANN401
-        # Of this process; the others are as quick.
-        self._images_per_s = self._images / (time.monotonic() - self._started_s)
+        # The other processes have had as many in the same time.
+        images = self._images * process_count()
+        self._images_per_s = images / (time.monotonic() - self._started_s)
         equalise_buffers(self._run.judged)
 
     def on_validated(self, _engine: Any) -> None:  # noqa: ANN401
