@@ -238,7 +238,7 @@ def _arguments() -> argparse.Namespace:
     rule = parser.add_mutually_exclusive_group()
     rule.add_argument("--threshold", type=float, help="instead of the bundle's own")
     rule.add_argument("--recall", type=float, help="the threshold with this recall when clean")
-    parser.add_argument("--limit", type=int, default=sys.maxsize, help="judge so many images")
+    parser.add_argument("--limit", type=int, default=sys.maxsize, help="judge about so many images")
     parser.add_argument("--device", default="cpu", help="cpu (default), cuda, mps or auto")
     parser.add_argument("--out", type=Path, help="write the table here, not to stdout")
     parser.add_argument("--json", type=Path, help="keep results here, and go on from them")
