@@ -32,7 +32,13 @@ _LIMITS: Final = (
     ("maximum", "≤"),
     ("exclusiveMaximum", "<"),
 )
-_TYPES: Final = {"integer": "integer", "number": "number", "string": "text"}
+_TYPES: Final = {
+    "boolean": "`true` or `false`",
+    "integer": "integer",
+    "null": "`null`",
+    "number": "number",
+    "string": "text",
+}
 
 _COMMANDS_INTRO: Final = """\
 Every command, as its `--help` shows it. [Screening an export](screening.md) and
@@ -129,27 +135,70 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 def settings() -> Iterator[tuple[str, str]]:
     """Yield section and beginning of the table row of every training setting.
 
-    The section of a key on the top level is empty.
+    The section of a key on the top level is empty. Keys of a section stand under the heading
+    ``### `section` ``. Where a section has several shapes, or a key of it holds a list of
+    sections, their keys stand below that, under ``#### `name` ``: the section is then
+    ``network.resnet50`` or ``train.phases``.
     """
     schema = TrainingConfig.model_json_schema()
-    for key, value in schema["properties"].items():
-        if "$ref" not in value and "allOf" not in value:
-            yield "", _row(key, value)
-            continue
-        definition = schema["$defs"][value["$ref"].rsplit("/", 1)[1]]
-        for inner, inner_value in definition["properties"].items():
-            yield key, _row(inner, inner_value)
+    yield from _rows("", schema, schema["$defs"])
 
 
 def missing_settings(page: str) -> list[str]:
     """Return the settings that the page lacks or describes with other values."""
-    parts = re.split(r"^### `?([\w]+)`?$", page, flags=re.MULTILINE)
-    by_section = dict(zip(["", *parts[1::2]], parts[::2], strict=True))
+    by_section = _sections(page)
     return [
         f"{section or 'top level'}: {row}"
         for section, row in settings()
         if f"\n{row}" not in by_section.get(section, "")
     ]
+
+
+def _sections(page: str) -> dict[str, str]:
+    """Return the text below each heading that is a setting, by the path of the setting."""
+    before, *parts = re.split(r"^(#{3,4}) `(\w+)`$", page, flags=re.MULTILINE)
+    sections, section = {"": before}, ""
+    for marks, name, text in zip(parts[::3], parts[1::3], parts[2::3], strict=True):
+        below = len(marks) > len("###")
+        section = f"{section.partition('.')[0]}.{name}" if below else name
+        sections[section] = text
+    return sections
+
+
+def _rows(
+    section: str, schema: dict[str, Any], definitions: dict[str, Any]
+) -> Iterator[tuple[str, str]]:
+    """Yield the rows of an object and of the objects in it."""
+    inner_section = f"{section}." if section else ""
+    for key, value in schema["properties"].items():
+        inner = f"{inner_section}{key}"
+        if "$ref" in value:
+            yield from _rows(inner, _resolved(value, definitions), definitions)
+        elif "discriminator" in value:
+            yield from _shapes(inner, value, definitions)
+        else:
+            yield section, _row(key, value)
+            if "$ref" in value.get("items", {}):
+                yield from _rows(inner, _resolved(value["items"], definitions), definitions)
+
+
+def _shapes(
+    section: str, union: dict[str, Any], definitions: dict[str, Any]
+) -> Iterator[tuple[str, str]]:
+    """Yield the key that chooses the shape of a section, then the other keys of each shape."""
+    chooser = union["discriminator"]["propertyName"]
+    shapes = {}
+    for reference in union["oneOf"]:
+        properties = dict(_resolved(reference, definitions)["properties"])
+        shapes[properties.pop(chooser)["const"]] = {"properties": properties}
+    yield section, _row(chooser, {"enum": list(shapes)})
+    for name, shape in shapes.items():
+        yield from _rows(f"{section}.{name}", shape, definitions)
+
+
+def _resolved(schema: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
+    resolved: dict[str, Any] = definitions[schema["$ref"].rsplit("/", 1)[1]]
+    return resolved
 
 
 def _row(key: str, schema: dict[str, Any]) -> str:
@@ -159,22 +208,26 @@ def _row(key: str, schema: dict[str, Any]) -> str:
 
 def _values(schema: dict[str, Any]) -> str:
     """Return the values that a JSON schema allows, in words."""
-    if "const" in schema:
-        return f"`{schema['const']}`"
-    if "enum" in schema:
-        return " or ".join(f"`{value}`" for value in schema["enum"])
-    kind = schema["type"]
-    if kind == "boolean":
-        return "`true` or `false`"
-    if kind == "array":
-        if "prefixItems" in schema:
-            return "[" + ", ".join(_values(item) for item in schema["prefixItems"]) + "]"
-        count = " to ".join(str(schema[k]) for k in ("minItems", "maxItems") if k in schema) or "0"
-        least = "" if "maxItems" in schema else " or more"
-        return f"list of {count}{least}, each {_values(schema['items'])}"
+    if "$ref" in schema:
+        return "with the keys below"
+    if "const" in schema or "enum" in schema:
+        choices = schema.get("enum", [schema.get("const")])
+        return " or ".join(f"`{value}`" for value in choices)
+    if "anyOf" in schema:
+        return " or ".join(_values(one) for one in schema["anyOf"])
+    if schema["type"] == "array":
+        return _list_values(schema)
     limits = " and ".join(f"{sign} {schema[name]:g}" for name, sign in _LIMITS if name in schema)
     pattern = f"matching `{schema['pattern']}`" if "pattern" in schema else ""
-    return " ".join(part for part in (_TYPES[kind], limits, pattern) if part)
+    return " ".join(part for part in (_TYPES[schema["type"]], limits, pattern) if part)
+
+
+def _list_values(schema: dict[str, Any]) -> str:
+    if "prefixItems" in schema:
+        return "[" + ", ".join(_values(item) for item in schema["prefixItems"]) + "]"
+    count = " to ".join(str(schema[k]) for k in ("minItems", "maxItems") if k in schema) or "0"
+    least = "" if "maxItems" in schema else " or more"
+    return f"list of {count}{least}, each {_values(schema['items'])}"
 
 
 PAGES: Final[dict[str, Callable[[], str]]] = {

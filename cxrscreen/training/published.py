@@ -111,7 +111,8 @@ def fetched(published: PublishedFile, folder: Path | None = None) -> Path:
         if isinstance(error, urllib.error.HTTPError):
             # It is the answer too, and holds the connection.
             error.close()
-        said = " ".join(str(getattr(error, "reason", error)).split()) or type(error).__name__
+        reason = getattr(error, "reason", error)
+        said = getattr(reason, "strerror", None) or str(reason) or type(error).__name__
         message = f"{path} is not there, and {published.url} cannot be fetched ({said})"
         raise ConfigError(message, hint=_OFFLINE_HINT) from error
     return path

@@ -369,7 +369,7 @@ def test_a_page_that_is_not_there(server, tmp_path):
 def test_a_server_that_does_not_answer(server, tmp_path):
     published = server.publish(b"the weights")
     server.close()
-    not_fetched(published, tmp_path, "refused")
+    not_fetched(published, tmp_path, "(Connection refused)")
 
 
 def test_ctrl_c_leaves_nothing(tmp_path):
