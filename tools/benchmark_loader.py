@@ -43,9 +43,10 @@ Batch = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Speed:
-    """Images a second with a number of loader processes."""
+    """Images a second with a number of loader processes; of the step without any of them."""
 
     workers: int
+    step: float
     loader: float
     both: float
 
@@ -61,7 +62,7 @@ def main() -> int:
     parser.add_argument("--threads", type=int, default=2, help="of the network")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    behind = False
+    behind, summary = False, []
     sys.stdout.write(
         f"{os.cpu_count()} cores, {arguments.threads} threads, torch {torch.__version__}, "
         f"Python {platform.python_version()}\n\n"
@@ -73,41 +74,39 @@ def main() -> int:
         images = choose_images(
             load_labelled(arguments.data, config.data), arguments.images, seed=config.train.seed
         )
-        step_alone, speeds = measure(config, images, seconds=arguments.seconds)
-        for speed in speeds:
-            ahead = speed.loader > step_alone
-            verdict = f"{'ahead' if ahead else 'behind'}, {speed.loader / step_alone:.1f} times"
+        speeds = []
+        for speed in measure(config, images, seconds=arguments.seconds):
+            speeds.append(speed)
+            verdict = "ahead" if speed.loader > speed.step else "behind"
             sys.stdout.write(
-                f"| {config.name} | {step_alone:.1f} | {speed.workers} | {speed.loader:.0f} "
-                f"| {speed.both:.1f} | {verdict} |\n"
+                f"| {config.name} | {speed.step:.1f} | {speed.workers} | {speed.loader:.0f} "
+                f"| {speed.both:.1f} | {verdict}, {speed.loader / speed.step:.1f} times |\n"
             )
             sys.stdout.flush()
         best = max(speeds, key=lambda speed: speed.both)
-        behind |= best.loader <= step_alone
-        sys.stdout.write(
-            f"| | | | | | best with {best.workers}: "
-            f"{best.both / step_alone:.0%} of the step alone |\n"
+        behind |= best.loader <= best.step
+        summary.append(
+            f"{config.name}: quickest with {best.workers} processes, "
+            f"{best.both / best.step:.0%} of the step alone."
         )
+    sys.stdout.write("\n" + "\n".join(summary) + "\n")
     return int(behind)
 
 
 def measure(
     config: TrainingConfig, images: Sequence[LabelledImage], *, seconds: float
-) -> tuple[float, list[Speed]]:
-    """Return images a second of the step alone, and of the rest by loader processes."""
+) -> Iterator[Speed]:
+    """Yield the speeds with each number of loader processes."""
     step = _step(config, [image.label for image in images])
-    speeds = []
-    step_alone = 0.0
+    step_alone = None
     for workers in WORKERS:
         train = config.train.model_copy(update={"loader_workers": workers, "cache": "memory"})
         batches = _endless(config.model_copy(update={"train": train}), images)
         batch = next(batches)
-        if not speeds:
+        if step_alone is None:
             step_alone = _images_per_s(itertools.repeat(batch), step, seconds)
         loader = _images_per_s(batches, lambda _batch: None, seconds)
-        both = _images_per_s(batches, step, seconds)
-        speeds.append(Speed(workers, loader, both))
-    return step_alone, speeds
+        yield Speed(workers, step_alone, loader, _images_per_s(batches, step, seconds))
 
 
 def _endless(config: TrainingConfig, images: Sequence[LabelledImage]) -> Iterator[Batch]:

@@ -3,7 +3,8 @@
     python tools/make_pictures.py [--out docs/images]
 
 ``sample-data.png`` shows every image of the sample data with what cxrscreen said of it,
-``screen.svg`` the console of the same run.
+``screen.svg`` the console of the same run, and ``augmentation.png`` what training does to two of
+the images.
 """
 
 from __future__ import annotations
@@ -20,25 +21,30 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from PIL import Image
 from rich.console import Console
 
 from cxrscreen import load_bundle, screen
+from cxrscreen.config import load_training_config
+from cxrscreen.data.dataset import LabelledImage
 from cxrscreen.errors import ImageRefusedError
 from cxrscreen.intake import open_image
 from cxrscreen.pipeline import Tally
 from cxrscreen.records import ScreenRow, Source
 from cxrscreen.reports.console import is_flagged, print_run
+from cxrscreen.training.preview import draw_preview
 from cxrscreen.vocabulary import Decision
 
 ROOT = Path(__file__).resolve().parents[1]
 COLOURS = {Decision.POSITIVE: "#c62828", Decision.NEGATIVE: "#2e7d32"}
 REFUSED_COLOUR = "#6a1b9a"
+_PICTURE_GREYS = 32
 # Width and height of a tile: the shape of the frontal images.
 TILE = (736, 592)
 
 
 def main() -> None:
-    """Screen the sample data and draw both pictures."""
+    """Screen the sample data and draw the pictures."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "images")
     out: Path = parser.parse_args().out
@@ -65,7 +71,22 @@ def main() -> None:
     # The fonts would be fetched from elsewhere by whoever looks at the picture.
     svg = re.sub(r"@font-face\s*\{[^}]*\}", "", svg)
     (out / "screen.svg").write_text(svg, encoding="utf-8")
-    sys.stdout.write(f"{out}: sample-data.png, screen.svg\n")
+    draw_augmentation(out / "augmentation.png")
+    sys.stdout.write(f"{out}: sample-data.png, screen.svg, augmentation.png\n")
+
+
+def draw_augmentation(path: Path) -> None:
+    """Draw a preview of augmentation on a phantom of each class, small enough for a page."""
+    folder = ROOT / "sample_data" / "frontal"
+    images = [
+        LabelledImage(folder / name, name, label, patient_key=name)
+        for label, name in enumerate(("normal-02.png", "pneumonia-02.png"))
+    ]
+    config = load_training_config(ROOT / "configs" / "scratch_cnn.yaml")
+    draw_preview(images, config, path, seed=config.train.seed)
+    with Image.open(path) as picture:
+        small = picture.convert("L").reduce(2)
+    small.quantize(_PICTURE_GREYS).save(path, optimize=True)
 
 
 def draw_sheet(rows: list[ScreenRow], path: Path) -> None:

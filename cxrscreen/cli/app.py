@@ -20,8 +20,8 @@ from cxrscreen.cli import inspect as inspect_module
 from cxrscreen.cli import screen as screen_module
 from cxrscreen.cli import train as train_module
 from cxrscreen.cli.data import data_app
-from cxrscreen.cli.data import split as data_split_module
 from cxrscreen.cli.data import preview as data_preview_module
+from cxrscreen.cli.data import split as data_split_module
 from cxrscreen.errors import CxrScreenError
 from cxrscreen.output import require_standard_streams
 

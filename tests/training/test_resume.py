@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import random
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 from typer.testing import CliRunner
 
 from cxrscreen.cli.app import app
@@ -28,8 +29,8 @@ class StopAt:
 
     def on_note(self, text: str) -> None: ...
 
-    def on_step(self, epoch: int, step: int, steps: int, loss: float) -> None:
-        if (epoch, step) == self.place:
+    def on_step(self, *progress: float) -> None:
+        if progress[:2] == self.place:
             raise KeyboardInterrupt
 
     def on_epoch(self, result, images_per_s: float) -> None: ...
@@ -153,8 +154,6 @@ def test_a_killed_process_is_continued_by_another(
 
 
 def assert_equal_weights(out: Path, expected: TrainedModel) -> None:
-    from safetensors.torch import load_file
-
     weights = load_file(out / "weights.safetensors")
     for name, value in expected.network.state_dict().items():
         assert torch.equal(value, weights[name]), name
@@ -162,7 +161,7 @@ def assert_equal_weights(out: Path, expected: TrainedModel) -> None:
 
 @pytest.mark.slow
 def test_killed_at_any_moment_ten_times_over(tiny_arguments, phantoms, tmp_path, uninterrupted):
-    rng = random.Random(4)
+    rng = np.random.default_rng(4)
     out = tmp_path / "bundle"
     words = command(tiny_arguments, phantoms, out)
     kills = 0

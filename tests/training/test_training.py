@@ -18,10 +18,13 @@ from cxrscreen.config import TrainingConfig
 from cxrscreen.data.load import load_split
 from cxrscreen.errors import ConfigError, DatasetError, TrainingError
 from cxrscreen.intake import open_image
+from cxrscreen.model.bundle import save_weights
+from cxrscreen.model.network import build_network
 from cxrscreen.pipeline import ScreenOptions
 from cxrscreen.preprocess import PreprocessSpec, to_tensor
 from cxrscreen.records import Source
 from cxrscreen.training.history import EpochResult
+from cxrscreen.training.loading import Share, training_loader
 from cxrscreen.training.trainer import RunFiles, train
 from cxrscreen.training.transforms import (
     LoadRadiographd,
@@ -88,9 +91,6 @@ def test_the_new_bundle_screens_and_repeats_its_validation_scores(bundle_folder,
 
 def test_a_resnet50_starts_from_half_a_file_and_says_so(phantoms, tiny, tmp_path):
     config = tiny("network={architecture: resnet50}", "train.phases=[{epochs: 1}]")
-    from cxrscreen.model.bundle import save_weights
-    from cxrscreen.model.network import build_network
-
     torch.manual_seed(5)
     start = build_network(config.network, in_channels=3)
     for name in [name for name in start.state_dict() if name.startswith(("layer4", "fc"))]:
@@ -286,7 +286,5 @@ def test_events_for_tensorboard(tiny, tiny_split, tmp_path):
 
 
 def test_a_batch_that_processes_cannot_share_is_refused(tiny, tiny_split):
-    from cxrscreen.training.loading import Share, training_loader
-
     with pytest.raises(ConfigError, match="cannot be shared by 3"):
         training_loader(tiny_split.training, tiny(), share=Share(0, 3))
