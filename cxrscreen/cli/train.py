@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
     from cxrscreen.data.split import Split
+    from cxrscreen.training.checkpoint import RunFolder
     from cxrscreen.training.history import EpochResult
 
 
@@ -86,7 +87,7 @@ def train(
 
     with training_progress(quiet=quiet) as progress:
         observer = _ProgressObserver(progress, settings.train.epochs, quiet=quiet)
-        with _interruption(observer):
+        with _interruption(observer, RunFolder(folder)):
             trained = run_training(
                 settings,
                 split,
@@ -127,14 +128,13 @@ def _parts(split: Split) -> str:
 
 
 @contextlib.contextmanager
-def _interruption(observer: _ProgressObserver) -> Iterator[None]:
+def _interruption(observer: _ProgressObserver, folder: RunFolder) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        message = (
-            f"interrupted in epoch {observer.epoch}: no bundle was written. "
-            "Repeat the command with --resume to go on."
-        )
+        message = f"interrupted in epoch {observer.epoch}: no bundle was written"
+        if folder.can_resume:
+            message += ". Repeat the command with --resume to go on"
         raise KeyboardInterrupt(message) from None
 
 

@@ -96,7 +96,7 @@ class RunFolder:
             It is damaged.
         """
         place = self.path / CHECKPOINT
-        if not place.exists():
+        if not self.can_resume:
             return None
         try:
             # Tensors and plain values: nothing else is unpickled.
@@ -106,6 +106,16 @@ class RunFolder:
             hint = "Start anew with --force in place of --resume."
             raise CheckpointError(message, hint=hint) from e
         return state
+
+    @property
+    def can_resume(self) -> bool:
+        """Whether there is a checkpoint."""
+        return (self.path / CHECKPOINT).exists()
+
+    def discard_if_empty(self) -> None:
+        """Remove a run of ours that has come to no checkpoint: there is nothing to go on from."""
+        if self.exists and not self.can_resume:
+            shutil.rmtree(self.path, ignore_errors=True)
 
     def discard(self) -> None:
         """Remove the folder, if it is one of ours.

@@ -127,7 +127,12 @@ def train(
         stack.enter_context(process_group(device))
         stack.enter_context(_repeatable(config))
         stack.enter_context(_named_errors())
-        return _train(config, split, device, observer, files)
+        try:
+            return _train(config, split, device, observer, files)
+        except BaseException:
+            if process_rank() == 0:
+                RunFolder(files.folder).discard_if_empty()
+            raise
 
 
 def _train(
