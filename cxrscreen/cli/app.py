@@ -19,6 +19,8 @@ import typer
 from cxrscreen.cli import inspect as inspect_module
 from cxrscreen.cli import screen as screen_module
 from cxrscreen.cli import train as train_module
+from cxrscreen.cli.data import app as data_app
+from cxrscreen.cli.data import audit as audit_module
 from cxrscreen.errors import CxrScreenError
 from cxrscreen.output import require_standard_streams
 
@@ -93,6 +95,8 @@ def translated(command: Callable[Parameters, None]) -> Callable[Parameters, None
 app.command(name="screen")(translated(screen_module.screen))
 app.command(name="inspect")(translated(inspect_module.inspect))
 app.command(name="train")(translated(train_module.train))
+data_app.command(name="audit")(translated(audit_module.audit))
+app.add_typer(data_app)
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:
