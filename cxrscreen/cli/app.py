@@ -19,8 +19,8 @@ import typer
 from cxrscreen.cli import inspect as inspect_module
 from cxrscreen.cli import screen as screen_module
 from cxrscreen.cli import train as train_module
-from cxrscreen.cli.data import app as data_app
 from cxrscreen.cli.data import audit as audit_module
+from cxrscreen.cli.data import data_app
 from cxrscreen.errors import CxrScreenError
 from cxrscreen.output import require_standard_streams
 

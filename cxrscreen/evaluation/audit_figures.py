@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import io
 import re
 from collections.abc import Sequence
@@ -63,15 +64,15 @@ def class_bars(
             [count[label] for count in counts],
             height=0.34,
             color=colour,
-            label=name,
+            label=_literal(name),
         )
         axes.bar_label(bars, fmt="{:,.0f}", padding=3, color=_INK, fontsize=9)
-    axes.set_yticks(places, parts)
+    axes.set_yticks(places, [_literal(part) for part in parts])
     axes.invert_yaxis()
     axes.set_xlabel("images")
     axes.margins(x=0.12)
     _legend(axes)
-    return _svg(figure, "class-bars")
+    return _svg(figure, "class-bars", f"Bars: images of {classes[0]} and {classes[1]} by part")
 
 
 def dot_plot(dots: Sequence[Dot], *, limits: Sequence[tuple[float, str]]) -> str:
@@ -103,7 +104,7 @@ def dot_plot(dots: Sequence[Dot], *, limits: Sequence[tuple[float, str]]) -> str
         axes.axvline(value, color=_INK, linestyle=":", linewidth=1)
         axes.text(value, -0.55, f" {meaning}", color=_INK, fontsize=8.5, va="bottom")
     axes.axvline(0.5, color=_INK, linewidth=0.8)
-    return _svg(figure, "cues")
+    return _svg(figure, "cues", "Dots: AUC of each cue alone, with its interval")
 
 
 def class_histogram(
@@ -145,10 +146,10 @@ def class_histogram(
         weights = np.full(chosen.size, 100 / max(1, chosen.size))
         heights, _ = np.histogram(chosen, edges, weights=weights)
         axes.stairs(heights, edges, fill=True, alpha=0.35, color=colour)
-        axes.stairs(heights, edges, linewidth=1.4, color=colour, label=title)
+        axes.stairs(heights, edges, linewidth=1.4, color=colour, label=_literal(title))
     axes.set(xlabel=name, ylabel="% of the class")
     _legend(axes)
-    return _svg(figure, identifier)
+    return _svg(figure, identifier, f"Histogram: {name}, {classes[0]} and {classes[1]}")
 
 
 def _figure(height: float, *, width: float = _WIDTH_INCHES) -> tuple[Figure, Axes]:
@@ -177,7 +178,12 @@ def _legend(axes: Axes) -> None:
     )
 
 
-def _svg(figure: Figure, identifier: str) -> str:
+def _literal(text: str) -> str:
+    """Return text of which matplotlib takes no dollar sign for the beginning of a formula."""
+    return text.replace("$", r"\$")
+
+
+def _svg(figure: Figure, identifier: str, description: str) -> str:
     stream = io.StringIO()
     # Text stays text: it is read aloud, found and scaled.
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": identifier}):
@@ -188,12 +194,10 @@ def _svg(figure: Figure, identifier: str) -> str:
     # Several figures stand on one page: what one defines, another must not use.
     svg = re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{identifier}-", svg)
     svg = re.sub(r"font: ([\d.]+)px [^;\"]*", r"font-size: \1px", svg)
-    svg = re.sub(r'<svg [^>]*viewBox="([^"]+)"[^>]*>', _opening, svg, count=1)
-    return svg.strip()
-
-
-def _opening(match: re.Match[str]) -> str:
-    return (
-        f'<svg viewBox="{match[1]}" xmlns="http://www.w3.org/2000/svg" '
-        'xmlns:xlink="http://www.w3.org/1999/xlink" aria-hidden="true">'
+    view = re.search(r'viewBox="([^"]+)"', svg)
+    opening = (
+        f'<svg viewBox="{view[1] if view else ""}" xmlns="http://www.w3.org/2000/svg" '
+        'xmlns:xlink="http://www.w3.org/1999/xlink" role="img" '
+        f'aria-label="{html.escape(description)}">'
     )
+    return opening + svg[svg.index(">") + 1 :].strip()

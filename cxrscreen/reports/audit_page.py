@@ -73,13 +73,17 @@ def render_page(audit: Audit, *, version: str, limits: tuple[float, float]) -> s
         pictures={name: _data_uri(content) for name, content in audit.pictures.items()},
         parts=_parts(report),
         bars=class_bars(
-            report.parts,
+            [printable(part) for part in report.parts],
             [(row["images"][0], row["images"][1]) for row in _parts(report)],
-            report.classes,
+            _classes(report),
         ),
         cue_plot=_cue_plot(report.shortcuts, limits) if report.shortcuts else "",
         histograms=_histograms(audit),
     )
+
+
+def _classes(report: AuditReport) -> tuple[str, str]:
+    return printable(report.classes[0]), printable(report.classes[1])
 
 
 def _parts(report: AuditReport) -> list[dict[str, Any]]:
@@ -115,7 +119,7 @@ def _histograms(audit: Audit) -> list[tuple[Cue, str]]:
                 cue.title if cue.medians else f"{cue.title} (score)",
                 audit.values[cue.name],
                 audit.labels,
-                audit.report.classes,
+                _classes(audit.report),
                 identifier=f"histogram-{cue.name}",
             ),
         )

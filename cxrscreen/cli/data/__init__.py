@@ -1,12 +1,16 @@
-"""``cxrscreen data``: labelled images before anything is trained on them."""
+"""``cxrscreen data``: what is done with labelled images before training.
+
+The commands are added in ``cli/app.py``.
+"""
 
 from __future__ import annotations
 
 import typer
 
-app = typer.Typer(
+data_app = typer.Typer(
     name="data",
-    help="Look through labelled radiographs before training on them.",
+    help="Look at labelled radiographs and split them, before training.",
     no_args_is_help=True,
     rich_markup_mode=None,
+    pretty_exceptions_enable=False,
 )

@@ -56,8 +56,12 @@ def findings_of(
             len(patients),
             f"{_images(len(patients))} under more than one patient key",
         ),
-        (Kind.DUPLICATES, len(equal), f"{_images(len(equal))} more than once, byte for byte"),
-        (Kind.DUPLICATES, len(alike), f"{_images(len(alike))} more than once in different files"),
+        (Kind.DUPLICATES, len(equal), f"{_images(len(equal))} there more than once, byte for byte"),
+        (
+            Kind.DUPLICATES,
+            len(alike),
+            f"{_images(len(alike))} there more than once, in files that differ",
+        ),
         (Kind.SHORTCUTS, len(strong), f"alone, these separate the classes (AUC): {names}"),
         (Kind.UNREADABLE, len(unreadable), f"{_images(len(unreadable))} that cannot be read"),
     ]
