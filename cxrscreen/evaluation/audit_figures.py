@@ -14,6 +14,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 #: Of the negative and the positive class: told apart on white and black, and by the colour-blind.
@@ -70,6 +71,7 @@ def class_bars(
     axes.set_yticks(places, [_literal(part) for part in parts])
     axes.invert_yaxis()
     axes.set_xlabel("images")
+    axes.xaxis.set_major_formatter("{x:,.0f}")
     axes.margins(x=0.12)
     _legend(axes)
     return _svg(figure, "class-bars", f"Bars: images of {classes[0]} and {classes[1]} by part")
@@ -148,6 +150,8 @@ def class_histogram(
         axes.stairs(heights, edges, fill=True, alpha=0.35, color=colour)
         axes.stairs(heights, edges, linewidth=1.4, color=colour, label=_literal(title))
     axes.set(xlabel=name, ylabel="% of the class")
+    axes.xaxis.set_major_locator(MaxNLocator(5))
+    axes.xaxis.set_major_formatter("{x:,.7g}")
     _legend(axes)
     return _svg(figure, identifier, f"Histogram: {name}, {classes[0]} and {classes[1]}")
 

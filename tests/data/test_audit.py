@@ -22,7 +22,7 @@ from cxrscreen.data.audit.shortcuts import Verdict
 from cxrscreen.data.audit.study import audit
 from cxrscreen.data.load import load_labelled
 from cxrscreen.errors import DatasetError
-from tests.data.audit_images import CLASSES, labelled, name, texture, write_images
+from tests.data.audit_images import CLASSES, DeadlyPath, labelled, name, texture, write_images
 
 
 def run(images, **options):
@@ -44,7 +44,7 @@ def test_sound_data_have_no_finding(tmp_path):
     assert found.report.images == 28
     assert found.report.patients == 28
     assert set(verdicts(found).values()) <= {Verdict.WEAK, Verdict.NOTICEABLE}
-    assert len(found.report.nearest) == 4
+    assert len(found.report.nearest) == 6
     assert found.report.nearest[0].correlation < found.report.same_picture
 
 
@@ -241,6 +241,15 @@ def test_processes_measure_what_this_one_does(tmp_path):
         if not isinstance(one, Unreadable):
             assert one.sha256 == other.sha256
             assert np.array_equal(one.thumbnail, other.thumbnail)
+
+
+def test_a_process_that_dies_costs_its_image(tmp_path):
+    images = write_images(tmp_path, per_class=20)
+    paths = [image.path for image in images]
+    paths[33] = DeadlyPath(paths[33])
+    found = measure_all(paths, workers=1)
+    assert [n for n, m in enumerate(found) if isinstance(m, Unreadable)] == [33]
+    assert found[33].reason == "the process that read it died"
 
 
 def test_sharpness_by_hand():

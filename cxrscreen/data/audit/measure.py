@@ -105,7 +105,7 @@ def measure(path: Path) -> Measurement | Unreadable:
         contrast=float(square.std()),
         p5=float(p5),
         p95=float(p95),
-        thumbnail=_bytes(_resized(image, THUMBNAIL_PX)),
+        thumbnail=thumbnail(pixels),
         border=_bytes(_frame(_resized(image, BORDER_SIDE_PX))),
     )
 
@@ -119,6 +119,11 @@ def sharpness(pixels: NDArray[np.float32]) -> float:
     inner = pixels[1:-1, 1:-1]
     around = pixels[:-2, 1:-1] + pixels[2:, 1:-1] + pixels[1:-1, :-2] + pixels[1:-1, 2:]
     return float(np.std(around - 4 * inner))
+
+
+def thumbnail(pixels: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Return the thumbnail of an image, ``[H, W]`` in 0..1, by which duplicates are found."""
+    return _bytes(_resized(Image.fromarray(pixels), THUMBNAIL_PX))
 
 
 def measure_all(

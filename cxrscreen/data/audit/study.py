@@ -29,7 +29,7 @@ from cxrscreen.errors import ImageRefusedError
 #: The part of images of which nothing says in which part they are.
 NO_PART: Final = "all"
 _PICTURE_PX: Final = 160
-_NEAREST: Final = 4
+_NEAREST: Final = 6
 #: Groups of duplicates of which the page shows pictures.
 PICTURED_GROUPS: Final = 12
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -103,14 +104,14 @@ def properties_of(
         by_value = Counter(value_of(m) for m in measured)
         values = [value for value, _ in by_value.most_common()]
         listed = values if len(values) <= _LISTED + 1 else values[:_LISTED]
-        rows = [(value, (found[value, 0], found[value, 1])) for value in listed]
+        values_listed = [_value(v, (found[v, 0], found[v, 1]), totals) for v in listed]
         if len(listed) < len(values):
             rest = values[len(listed) :]
             counts = tuple(sum(found[value, label] for value in rest) for label in (0, 1))
-            rows.append((f"{len(rest)} others", (counts[0], counts[1])))
-        properties.append(
-            Property(name, tuple(_value(value, images, totals) for value, images in rows))
-        )
+            others = _value(f"{len(rest)} others", (counts[0], counts[1]), totals)
+            # They have nothing in common: what is left over differs wherever sizes are many.
+            values_listed.append(replace(others, differs=False))
+        properties.append(Property(name, tuple(values_listed)))
     return tuple(properties)
 
 
