@@ -301,10 +301,20 @@ def test_parts_of_a_broken_split_file_are_read(tmp_path):
         (images[0].name, "validation"),
         (images[1].name, "train"),
         (images[2].name, "train"),
-        (images[3].name, "in no part"),
+        (images[3].name, None),
     ]
     assert len(notes) == 2
     assert Kind.LEAKAGE in kinds(run(found))
+
+
+def test_nothing_leaks_to_images_in_no_part(tmp_path):
+    images = write_images(tmp_path)
+    shutil.copy(images[0].path, tmp_path / name(0, 0, 2))
+    images = [replace(image, part="train") for image in images]
+    found = run([*images, labelled(tmp_path, 0, 0, 2)])
+    assert kinds(found) == {Kind.DUPLICATES}
+    assert found.report.parts == ("train", "in no part")
+    assert found.report.counts[-1].images == 0
 
 
 @pytest.mark.parametrize(

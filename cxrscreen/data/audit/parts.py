@@ -20,7 +20,8 @@ def with_parts(
 ) -> tuple[tuple[LabelledImage, ...], tuple[str, ...]]:
     """Return images with the parts of a split file, and what did not fit, in sentences.
 
-    An image that the file puts into two parts is returned twice: the audit shows it.
+    An image that the file puts into two parts is returned twice: the audit shows it. One that
+    it does not name loses the part that it may have had.
 
     Parameters
     ----------
@@ -46,7 +47,7 @@ def with_parts(
             found += [replace(image, part=part) for part in parts[key]]
         else:
             missing += 1
-            found.append(replace(image, part="in no part"))
+            found.append(replace(image, part=None))
     if missing == len(images):
         message = f"{split_file}: names none of the images of the data"
         raise DatasetError(message, hint="Its paths count from the folder that it lies in.")
@@ -59,8 +60,8 @@ def with_parts(
     return tuple(found), tuple(notes)
 
 
-def _parts(split_file: Path) -> dict[str, list[str]]:
-    parts: defaultdict[str, list[str]] = defaultdict(list)
+def _parts(split_file: Path) -> dict[str, list[str | None]]:
+    parts: defaultdict[str, list[str | None]] = defaultdict(list)
     try:
         with split_file.open(encoding="utf-8-sig", newline="") as stream:
             reader = csv.DictReader(stream)
@@ -70,7 +71,7 @@ def _parts(split_file: Path) -> dict[str, list[str]]:
                 raise DatasetError(message, hint="Make it with 'cxrscreen data split'.")
             for row in reader:
                 path = os.path.realpath(split_file.parent / (row["path"] or ""))
-                parts[path].append(row["part"] or "in no part")
+                parts[path].append(row["part"] or None)
     except OSError as error:
         message = f"{split_file}: {error.strerror or 'cannot be opened'}"
         raise DatasetError(message, hint="Check the path and its permissions.") from error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import numpy as np
@@ -26,8 +26,10 @@ from cxrscreen.data.audit.summary import findings_of, notes_of, properties_of
 from cxrscreen.data.dataset import LabelledImage
 from cxrscreen.errors import ImageRefusedError
 
-#: The part of images of which nothing says in which part they are.
-NO_PART: Final = "all"
+#: The part of all images where nothing names parts.
+NO_PARTS: Final = "all"
+#: That of images which are in no part where others are; nothing leaks to or from it.
+UNASSIGNED: Final = "in no part"
 _PICTURE_PX: Final = 160
 _NEAREST: Final = 6
 #: Groups of duplicates of which the page shows pictures.
@@ -105,6 +107,7 @@ def audit(  # noqa: PLR0913 - every one is a choice of the caller
     on_done
         Called with the number of images that were read since the last call.
     """
+    images = _with_part_names(images)
     measured = measure_all([image.path for image in images], workers=workers, on_done=on_done)
     readable, unreadable = _Readable(), []
     for image, result in zip(images, measured, strict=True):
@@ -115,7 +118,7 @@ def audit(  # noqa: PLR0913 - every one is a choice of the caller
             readable.measured.append(result)
     values, cues = _shortcuts(readable, seed)
     groups, nearest = _duplicates(readable)
-    across = _spread(images, _part)
+    across = _spread([image for image in images if _part(image) != UNASSIGNED], _part)
     both = _spread(images, lambda image: classes[image.label])
     counts = _counts(images)
     report = AuditReport(
@@ -194,7 +197,7 @@ def _group(images: Sequence[LabelledImage], correlation: float, *, equal: bool) 
     return DuplicateGroup(
         same="bytes" if equal else "picture",
         correlation=1.0 if equal else correlation,
-        across_parts=len({_part(image) for image in images}) > 1,
+        across_parts=len({_part(image) for image in images} - {UNASSIGNED}) > 1,
         across_labels=len({image.label for image in images}) > 1,
         across_patients=len({image.patient_key for image in images}) > 1,
         images=tuple(_named(image) for image in images),
@@ -205,8 +208,13 @@ def _named(image: LabelledImage) -> Named:
     return Named(image.name, _part(image), image.label, image.patient_key)
 
 
+def _with_part_names(images: Sequence[LabelledImage]) -> list[LabelledImage]:
+    name = UNASSIGNED if any(image.part for image in images) else NO_PARTS
+    return [image if image.part else replace(image, part=name) for image in images]
+
+
 def _part(image: LabelledImage) -> str:
-    return image.part or NO_PART
+    return image.part or UNASSIGNED
 
 
 def _counts(images: Sequence[LabelledImage]) -> tuple[PartCount, ...]:
