@@ -19,6 +19,7 @@ import typer
 from cxrscreen.cli import inspect as inspect_module
 from cxrscreen.cli import screen as screen_module
 from cxrscreen.cli import train as train_module
+from cxrscreen.cli.data import audit as data_audit_module
 from cxrscreen.cli.data import data_app
 from cxrscreen.cli.data import preview as data_preview_module
 from cxrscreen.cli.data import split as data_split_module
@@ -97,6 +98,7 @@ app.command(name="screen")(translated(screen_module.screen))
 app.command(name="inspect")(translated(inspect_module.inspect))
 app.command(name="train")(translated(train_module.train))
 app.add_typer(data_app)
+data_app.command(name="audit")(translated(data_audit_module.audit))
 data_app.command(name="split")(translated(data_split_module.split))
 data_app.command(name="preview")(translated(data_preview_module.preview))
 

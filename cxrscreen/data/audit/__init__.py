@@ -1,0 +1,1 @@
+"""What labelled data hold that a network could learn instead of the disease."""
