@@ -45,7 +45,7 @@ def changed(tmp_path: Path, place: str, value: object) -> Path:
         ("data.patient_pattern", "(", "data.patient_pattern: not a regular expression"),
         ("data.patient_pattern", "x", "at least one group"),
         ("data.positive_folder", "NORMAL", "the same"),
-        ("network.widths", [8] * 7 + [1], "network.widths"),
+        ("network.widths", [8] * 7 + [1], "network.scratch_cnn.widths"),
         ("network.widths", [8] * 7, "poolings"),
         ("augment.gamma_range", [2, 1], "low <= high"),
         ("intended_use.age_range_years", [5, 1], "youngest"),

@@ -138,12 +138,11 @@ class DrawnDataset(TorchDataset[dict[Hashable, Any]]):
             if named is None:
                 raise
             return {"image": torch.zeros(1), "label": torch.zeros(1), ERROR: str(named)}
-        transforms = self._random.transforms
-        state = np.random.RandomState(derived_seed(self._seed, number) & 0xFFFFFFFF)
         result: Any = dict(sample)
-        for transform in transforms:
+        for transform in self._random.transforms:
             if isinstance(transform, Randomizable):
-                transform.set_random_state(state=state)
+                # One of them draws for the whole chain; MONAI takes seeds of 32 bits.
+                transform.set_random_state(seed=derived_seed(self._seed, number) & 0xFFFFFFFF)
             result = transform(result)
         result[ERROR] = ""
         return dict(result)

@@ -18,7 +18,7 @@ CONFIG = Path(__file__).parents[2] / "configs" / "scratch_cnn.yaml"
 def data(tmp_path) -> Path:
     for folder in ("NORMAL", "PNEUMONIA"):
         (tmp_path / "data" / folder).mkdir(parents=True)
-    for number in range(9):
+    for number in range(12):
         (tmp_path / "data" / "NORMAL" / f"IM-{number}-1.png").write_bytes(b"")
         (tmp_path / "data" / "PNEUMONIA" / f"person{number}_virus_1.png").write_bytes(b"")
     return tmp_path / "data"
@@ -57,7 +57,7 @@ def test_a_file_without_a_patient(tmp_path, data):
 
 
 def test_too_few_patients(tmp_path, data):
-    for number in range(2, 9):
+    for number in range(2, 12):
         (data / "NORMAL" / f"IM-{number}-1.png").unlink()
     refused(tmp_path, "fewer than 7 patients")
 
