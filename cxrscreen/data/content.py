@@ -37,7 +37,15 @@ def sha256_of(path: Path) -> str:
 
 
 def sha256_of_all(paths: Sequence[Path], *, on_step: OnStep = unwatched) -> tuple[str, ...]:
-    """Return the SHA-256 of each file's content, in order."""
+    """Return the SHA-256 of each file's content, in order.
+
+    Raises
+    ------
+    DatasetError
+        A file is empty, or cannot be read.
+    """
+    for path in paths:
+        _size_of(path)
     hashes = []
     for number, path in enumerate(paths, start=1):
         hashes.append(sha256_of(path))
@@ -53,7 +61,7 @@ def content_ids(paths: Sequence[Path], *, on_step: OnStep = unwatched) -> tuple[
     Raises
     ------
     DatasetError
-        A file cannot be read.
+        A file is empty, or cannot be read.
     """
     sizes = [_size_of(path) for path in paths]
     count = Counter(sizes)
@@ -96,9 +104,14 @@ def joined_groups(patients: Sequence[str], contents: Sequence[str]) -> tuple[str
 
 def _size_of(path: Path) -> int:
     try:
-        return path.stat().st_size
+        size = path.stat().st_size
     except OSError as error:
         raise _cannot_read(path, error) from error
+    if size == 0:
+        # All empty files are equal: their patients would become one.
+        message = f"{path}: is empty"
+        raise DatasetError(message, hint="Remove the file from the training data, or replace it.")
+    return size
 
 
 def _cannot_read(path: Path, error: OSError) -> DatasetError:

@@ -117,12 +117,17 @@ class DrawnDataset(TorchDataset[dict[Hashable, Any]]):
         Transforms that follow it.
     seed
         Of the run.
+    shape
+        ``(C, S, S)`` of a sample.
     """
 
-    def __init__(self, base: Sized, random: Compose, *, seed: int) -> None:
+    def __init__(
+        self, base: Sized, random: Compose, *, seed: int, shape: tuple[int, int, int]
+    ) -> None:
         self._base: Any = base
         self._random = random
         self._seed = seed
+        self._shape = shape
 
     def __len__(self) -> int:
         return len(self._base)
@@ -137,7 +142,7 @@ class DrawnDataset(TorchDataset[dict[Hashable, Any]]):
             named = dataset_error(error)
             if named is None:
                 raise
-            return {"image": torch.zeros(1), "label": torch.zeros(1), ERROR: str(named)}
+            return {"image": torch.zeros(self._shape), "label": torch.zeros(1), ERROR: str(named)}
         result: Any = dict(sample)
         for transform in self._random.transforms:
             if isinstance(transform, Randomizable):
@@ -187,7 +192,10 @@ def training_loader(
         NormaliseRadiographd(KEYS, spec),
     ]
     dataset = DrawnDataset(
-        resized_images(images, config, cache_folder), Compose(transforms), seed=train.seed
+        resized_images(images, config, cache_folder),
+        Compose(transforms),
+        seed=train.seed,
+        shape=(spec.channels, spec.size_px, spec.size_px),
     )
     loader = DataLoader(
         dataset,
@@ -210,7 +218,8 @@ def validation_loader(
     spec = preprocess_spec(config.preprocess)
     base = resized_images(images[share.rank :: share.processes], config, cache_folder)
     plain = Compose([NormaliseRadiographd(KEYS, spec)])
-    dataset = DrawnDataset(base, plain, seed=0)
+    shape = (spec.channels, spec.size_px, spec.size_px)
+    dataset = DrawnDataset(base, plain, seed=0, shape=shape)
     return DataLoader(
         dataset,
         batch_size=config.train.batch_size,

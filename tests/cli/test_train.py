@@ -19,8 +19,10 @@ def data(tmp_path) -> Path:
     for folder in ("NORMAL", "PNEUMONIA"):
         (tmp_path / "data" / folder).mkdir(parents=True)
     for number in range(12):
-        (tmp_path / "data" / "NORMAL" / f"IM-{number}-1.png").write_bytes(b"")
-        (tmp_path / "data" / "PNEUMONIA" / f"person{number}_virus_1.png").write_bytes(b"")
+        (tmp_path / "data" / "NORMAL" / f"IM-{number}-1.png").write_bytes(b"normal %d" % number)
+        (tmp_path / "data" / "PNEUMONIA" / f"person{number}_virus_1.png").write_bytes(
+            b"ill %d" % number
+        )
     return tmp_path / "data"
 
 
@@ -77,6 +79,11 @@ def test_an_existing_bundle_is_kept(tmp_path, data):
 @pytest.mark.parametrize("out", ["/proc/bundle"])
 def test_an_unwritable_bundle(tmp_path, data, out):
     refused(tmp_path, out, out=out)
+
+
+def test_an_empty_file(tmp_path, data):
+    (data / "NORMAL" / "IM-3-1.png").write_bytes(b"")
+    refused(tmp_path, "IM-3-1.png: is empty", "Remove the file")
 
 
 def test_an_image_that_cannot_be_read(tmp_path, data):

@@ -83,7 +83,7 @@ def test_groups_are_the_smallest_that_keep_patients_and_contents_whole(edges):
     assert list(groups) == expected
 
 
-@given(st.lists(st.binary(max_size=2), max_size=12))
+@given(st.lists(st.binary(min_size=1, max_size=2), max_size=12))
 def test_content_ids_are_equal_where_contents_are(tmp_path_factory, files):
     root = tmp_path_factory.mktemp("files")
     paths = [root / str(number) for number in range(len(files))]

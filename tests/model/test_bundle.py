@@ -91,7 +91,7 @@ def test_an_unknown_key_and_another_schema_are_named(copy):
     path.write_text(json.dumps({**document, "surprise": 1}))
     with pytest.raises(BundleError, match="unknown key surprise"):
         load_bundle(copy)
-    path.write_text(json.dumps({**document, "schema_version": 2}))
+    path.write_text(json.dumps({**document, "schema_version": 1}))
     with pytest.raises(BundleError, match="schema_version"):
         load_bundle(copy)
 

@@ -152,7 +152,6 @@ def test_what_serves_speed_changes_no_weight(tiny, tiny_split):
         ("train.loss=focal",),
         ("train.balanced_sampling=true",),
         ("train.class_weights=[1.0, 3.0]",),
-        ("train.class_weights=none",),
         ("train.label_smoothing=0.2",),
         ("train.ema_decay=0",),
         ("train.precision=bfloat16",),
