@@ -24,6 +24,8 @@ class DataConfig(Strict):
     validation_fraction: Annotated[float, Field(gt=0.0, lt=0.5)] = 0.15
     calibration_fraction: Annotated[float, Field(ge=0.0, lt=0.5)] = 0.0
     """Share that neither training nor the choice of the epoch sees."""
+    limit_images: Annotated[int, Field(ge=0)] = 0
+    """Use about so many images, whole patients with the classes in proportion; 0 for all."""
 
     @field_validator("patient_pattern")
     @classmethod

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from typing import Final
+
+import numpy as np
 
 from cxrscreen.config import DataConfig
 from cxrscreen.data.content import joined_groups
@@ -50,7 +52,10 @@ def partition(
         raise DatasetError(message, hint=hint)
     groups = joined_groups([image.patient_key for image in images], contents)
     tested = {group for image, group in zip(images, groups, strict=True) if _is_test(image)}
-    kept = [index for index, group in enumerate(groups) if group not in tested]
+    usable = [index for index, group in enumerate(groups) if group not in tested]
+    kept = usable
+    if 0 < config.limit_images < len(usable):
+        kept = _limited(images, groups, usable, limit=config.limit_images, seed=seed)
     split = split_by_patient(
         [images[index] for index in kept],
         validation_fraction=config.validation_fraction,
@@ -60,9 +65,39 @@ def partition(
     )
     return split, (
         *data.notes,
-        *_test_notes(images, len(images) - len(kept)),
+        *_test_notes(images, len(images) - len(usable)),
+        *([f"left out by data.limit_images: {n:,}"] if (n := len(usable) - len(kept)) else []),
         *_copy_notes([images[index] for index in kept], [contents[index] for index in kept]),
     )
+
+
+def _limited(
+    images: Sequence[LabelledImage],
+    groups: Sequence[str],
+    usable: Sequence[int],
+    *,
+    limit: int,
+    seed: int,
+) -> list[int]:
+    """Return about ``limit`` of the usable images: whole groups, the classes in proportion."""
+    members: dict[str, list[int]] = defaultdict(list)
+    for index in usable:
+        members[groups[index]].append(index)
+    by_class: dict[int, list[list[int]]] = defaultdict(list)
+    for group in members.values():
+        # A patient with images of both classes counts with the first of them.
+        by_class[images[group[0]].label].append(group)
+    generator = np.random.default_rng(seed)
+    kept: list[int] = []
+    for label in sorted(by_class):
+        ours = by_class[label]
+        quota, taken = limit * sum(map(len, ours)) / len(usable), 0
+        for place in generator.permutation(len(ours)):
+            if taken >= quota:
+                break
+            kept += ours[place]
+            taken += len(ours[place])
+    return sorted(kept)
 
 
 def _is_test(image: LabelledImage) -> bool:

@@ -332,3 +332,17 @@ def test_parts_of_our_names_without_contents_are_not_pooled(folder, tmp_path):
     with pytest.raises(DatasetError, match="parts of its own") as raised:
         load_split(out, CONFIG, seed=0)
     assert "sha256" in raised.value.hint
+
+
+def test_a_limit_takes_whole_patients_of_both_classes_and_says_so(folder):
+    config = CONFIG.model_copy(update={"limit_images": 32})
+    loaded = read_split(folder, config, seed=3)
+    used = [image for part in loaded.split.parts().values() for image in part]
+    assert len(used) == 32
+    assert sum(image.label for image in used) == 16
+    # Two images each: nobody is torn apart.
+    assert len({image.patient_key for image in used}) == 16
+    assert "left out by data.limit_images: 16" in loaded.notes
+    assert read_split(folder, config, seed=3).split == loaded.split
+    everything = CONFIG.model_copy(update={"limit_images": 1000})
+    assert read_split(folder, everything, seed=3).split == load_split(folder, CONFIG, seed=3)
