@@ -11,8 +11,7 @@ from PIL import Image
 from cxrscreen import ScreenOptions, admission, load_bundle, screen, summarise
 from cxrscreen.config import TrainingConfig
 from cxrscreen.data.dataset import fingerprint
-from cxrscreen.data.layouts.folders import scan_labelled_folder
-from cxrscreen.data.split import split_by_patient
+from cxrscreen.data.load import load_split
 from cxrscreen.evaluation.metrics import roc_auc
 from cxrscreen.model.predictor import Predictor
 from cxrscreen.pipeline import screen_inputs
@@ -155,12 +154,8 @@ def test_the_original_pediatric_images(real_data):
 def test_the_packaged_models_own_validation_part(real_data, packaged):
     """Screened again as a user would: at least 0.98, and what the card says."""
     config = TrainingConfig.model_validate(packaged.document.training.config)
-    images = scan_labelled_folder(real_data / "data" / "pediatric_cxr_224" / "train", config.data)
-    split = split_by_patient(
-        images,
-        validation_fraction=config.data.validation_fraction,
-        seed=config.train.seed,
-    )
+    folder = real_data / "data" / "pediatric_cxr_224" / "train"
+    split = load_split(folder, config.data, seed=config.train.seed)
     assert fingerprint(split.validation) == packaged.document.training.validation.fingerprint
     rows = list(screen_inputs(inputs(*(image.path for image in split.validation)), packaged))
     # The set holds some images twice: the second one's row points to the first one's.
