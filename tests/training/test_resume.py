@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from safetensors.torch import load_file
 from typer.testing import CliRunner
 
 from cxrscreen.cli.app import app
-from cxrscreen.errors import CheckpointError, OutputError
+from cxrscreen.errors import CheckpointError, OutputError, TrainingError
 from cxrscreen.training.trainer import RunFiles, TrainedModel, train
 
 CPU = torch.device("cpu")
@@ -173,3 +174,88 @@ def test_killed_at_any_moment_ten_times_over(tiny_arguments, phantoms, tmp_path,
                 kills += 1
             process.wait()
     assert_equal_weights(out, uninterrupted)
+
+
+def test_a_checkpoint_waits_for_gradients_that_are_being_added_up(tiny, tiny_split, tmp_path):
+    # Steps of 4 an epoch, the optimiser's after the third and the last: after the second there
+    # are gradients of two batches, which no checkpoint holds.
+    config = tiny("train.accumulation_steps=3", "train.phases=[{epochs: 1}]")
+    whole = train(config, tiny_split, device=CPU)
+    files = RunFiles(tmp_path / "run")
+    with pytest.raises(KeyboardInterrupt):
+        train(config, tiny_split, device=CPU, observer=StopAt(1, 3), files=files)
+    resumed = train(config, tiny_split, device=CPU, files=RunFiles(files.folder, resume=True))
+    for name, value in whole.network.state_dict().items():
+        assert torch.equal(value, resumed.network.state_dict()[name]), name
+
+
+def test_changed_labels_are_other_data(tiny, tiny_split, tmp_path):
+    # In a table labels may change while images and their names stay.
+    files = RunFiles(tmp_path / "run")
+    with pytest.raises(KeyboardInterrupt):
+        train(tiny(), tiny_split, device=CPU, observer=StopAt(2, 1), files=files)
+    first, *others = tiny_split.training
+    corrected = replace(tiny_split, training=(replace(first, label=1 - first.label), *others))
+    with pytest.raises(CheckpointError, match="another labels"):
+        train(tiny(), corrected, device=CPU, files=RunFiles(files.folder, resume=True))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda state: state.pop("optimizer"),
+        lambda state: state.update(phase=7),
+        lambda state: state.pop("phase"),
+        lambda state: state.update(network={"other": torch.zeros(1)}),
+    ],
+)
+def test_a_checkpoint_that_is_not_whole_is_one_clear_error(tiny, tiny_split, tmp_path, change):
+    files = RunFiles(tmp_path / "run")
+    with pytest.raises(KeyboardInterrupt):
+        train(tiny(), tiny_split, device=CPU, observer=StopAt(2, 1), files=files)
+    checkpoint = files.folder / "checkpoint.pt"
+    state = torch.load(checkpoint, weights_only=True)
+    change(state)
+    torch.save(state, checkpoint)
+    with pytest.raises(CheckpointError, match="damaged"):
+        train(tiny(), tiny_split, device=CPU, files=RunFiles(files.folder, resume=True))
+
+
+def test_a_run_stopped_while_its_folder_was_made_begins_anew(tiny, tiny_split, tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "run.json.part").write_text("{")
+    config = tiny("train.phases=[{epochs: 1}]")
+    train(config, tiny_split, device=CPU, files=RunFiles(tmp_path / "run", resume=True))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no such locks")
+@pytest.mark.parametrize("resume", [True, False])
+def test_two_processes_do_not_share_a_folder(tiny, tiny_split, tmp_path, resume):
+    class Second(StopAt):
+        def on_step(self, *progress: float) -> None:
+            if progress[:2] == self.place:
+                train(
+                    tiny("train.seed=9"),
+                    tiny_split,
+                    device=CPU,
+                    files=RunFiles(tmp_path / "run", resume=resume),
+                )
+
+    with pytest.raises(CheckpointError, match="another process is training in it"):
+        train(
+            tiny(),
+            tiny_split,
+            device=CPU,
+            observer=Second(1, 1),
+            files=RunFiles(tmp_path / "run"),
+        )
+
+
+def test_weights_that_are_not_finite_replace_no_checkpoint(tiny, tiny_split, tmp_path):
+    # One step an epoch: its loss is finite, what it makes of the weights is not.
+    phases = "train.phases=[{epochs: 1}, {epochs: 1, learning_rate: 1.0e+30, schedule: constant}]"
+    config = tiny(phases, "train.batch_size=36")
+    with pytest.raises(TrainingError, match="validation loss is not finite in epoch 2"):
+        train(config, tiny_split, device=CPU, files=RunFiles(tmp_path / "run"))
+    kept = torch.load(tmp_path / "run" / "checkpoint.pt", weights_only=True)
+    assert kept["phase"] == 1
