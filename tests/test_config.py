@@ -105,6 +105,7 @@ def test_single_settings_are_overridden():
         ("train.seed.deep=1", "holds no keys"),
         ("train.sede=1", "unknown key train.sede"),
         ("train.seed=many", "train.seed"),
+        ("train.seed=4294967296", "train.seed"),
     ],
 )
 def test_an_override_that_says_nothing_possible(override, said):

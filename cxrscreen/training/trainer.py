@@ -326,18 +326,36 @@ def _named_errors() -> Iterator[None]:
     """Turn what the engines raise into errors that say what to do."""
     try:
         yield
-    except (RuntimeError, MemoryError) as error:
+    except (RuntimeError, MemoryError, OSError) as error:
         named = dataset_error(error)
         if named is not None:
             raise named from error
-        text = str(error).lower()
-        # Of CUDA, of the CPU's allocator, and of a loader's process that was killed.
-        signs = ("out of memory", "can't allocate memory", "not enough memory", "is killed by")
-        if isinstance(error, MemoryError) or any(sign in text for sign in signs):
+        if _is_of_memory(error):
             message = "memory has run out"
             hint = (
                 "Make room or set train.cache=disk, and continue with --resume; or lower "
                 "train.batch_size (train.accumulation_steps makes up for it) and start anew."
             )
             raise TrainingError(message, hint=hint) from error
+        text = str(error).lower()
+        if "no space left on device" in text:
+            message = "the disk, or the memory that processes share (/dev/shm), is full"
+            hint = "Make room or set train.loader_workers=0, and continue with --resume."
+            raise TrainingError(message, hint=hint) from error
+        if process_count() > 1 and ("connection" in text or "gloo" in text or "nccl" in text):
+            message = "another process of the run has ended"
+            hint = "What it says is the reason; the last checkpoint stays."
+            raise TrainingError(message, hint=hint) from error
         raise
+
+
+def _is_of_memory(error: BaseException) -> bool:
+    # Of CUDA, of the CPU's allocator, of a process that could not be started or was killed.
+    signs = ("out of memory", "allocate memory", "not enough memory", "is killed by")
+    cause: BaseException | None = error
+    while cause is not None:
+        # MONAI wraps what a transform raises.
+        if isinstance(cause, MemoryError) or any(sign in str(cause).lower() for sign in signs):
+            return True
+        cause = cause.__cause__ or cause.__context__
+    return False

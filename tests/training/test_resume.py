@@ -259,3 +259,41 @@ def test_weights_that_are_not_finite_replace_no_checkpoint(tiny, tiny_split, tmp
         train(config, tiny_split, device=CPU, files=RunFiles(tmp_path / "run"))
     kept = torch.load(tmp_path / "run" / "checkpoint.pt", weights_only=True)
     assert kept["phase"] == 1
+
+
+def test_half_a_file_of_the_cache_does_not_end_a_resumed_run(tiny, tiny_split, tmp_path):
+    config = tiny("train.phases=[{epochs: 1}]", "train.cache=disk", "train.checkpoint_steps=1")
+    whole = train(config, tiny_split, device=CPU)
+    files = RunFiles(tmp_path / "run")
+    with pytest.raises(KeyboardInterrupt):
+        train(config, tiny_split, device=CPU, observer=StopAt(1, 3), files=files)
+    for number, file in enumerate(sorted((files.folder / "cache").iterdir())):
+        file.write_bytes(file.read_bytes()[: 1000 * (number % 2)])
+    resumed = train(config, tiny_split, device=CPU, files=RunFiles(files.folder, resume=True))
+    assert resumed.history == whole.history
+
+
+def test_a_cache_that_cannot_be_written_ends_no_run(tiny, tiny_split, tmp_path, monkeypatch):
+    # Where MONAI writes before it moves.
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "nowhere"))
+    config = tiny("train.phases=[{epochs: 1}]", "train.cache=disk")
+    trained = train(config, tiny_split, device=CPU, files=RunFiles(tmp_path / "run"))
+    assert len(trained.history) == 1
+
+
+def test_a_run_that_replaces_a_bundle_can_be_resumed(
+    tiny_arguments, phantoms, tmp_path, tiny, tiny_split
+):
+    out = tmp_path / "bundle"
+    out.mkdir()
+    (out / "bundle.json").write_text("{}")
+    files = RunFiles(tmp_path / "bundle.training")
+    with pytest.raises(KeyboardInterrupt):
+        train(tiny(), tiny_split, device=CPU, observer=StopAt(5, 1), files=files)
+    words = ["train", *tiny_arguments, "--data", str(phantoms), "--out", str(out), "--resume"]
+    refused = CliRunner().invoke(app, words)
+    assert refused.exit_code == 2
+    assert "--force" in refused.output
+    resumed = CliRunner().invoke(app, [*words, "--force"])
+    assert resumed.exit_code == 0, resumed.output
+    assert (out / "weights.safetensors").exists()
