@@ -283,8 +283,9 @@ def _lock(place: Path, stack: contextlib.ExitStack) -> None:
         return
     stream = stack.enter_context((place / _LOCK).open("ab"))
     try:
-        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
+        # Not flock, which the loader's processes would inherit: they outlive a kill for seconds.
+        fcntl.lockf(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError) as error:
         message = f"{place}: another process is training in it"
         raise CheckpointError(message, hint="Let it end, or give another --out.") from error
     except OSError:

@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 
 from cxrscreen.cli.app import app
 from cxrscreen.errors import CheckpointError, OutputError, TrainingError
+from cxrscreen.training.checkpoint import RunFolder
 from cxrscreen.training.trainer import RunFiles, TrainedModel, train
 
 CPU = torch.device("cpu")
@@ -231,24 +232,23 @@ def test_a_run_stopped_while_its_folder_was_made_begins_anew(tiny, tiny_split, t
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no such locks")
 @pytest.mark.parametrize("resume", [True, False])
 def test_two_processes_do_not_share_a_folder(tiny, tiny_split, tmp_path, resume):
-    class Second(StopAt):
-        def on_step(self, *progress: float) -> None:
-            if progress[:2] == self.place:
-                train(
-                    tiny("train.seed=9"),
-                    tiny_split,
-                    device=CPU,
-                    files=RunFiles(tmp_path / "run", resume=resume),
-                )
-
-    with pytest.raises(CheckpointError, match="another process is training in it"):
-        train(
-            tiny(),
-            tiny_split,
-            device=CPU,
-            observer=Second(1, 1),
-            files=RunFiles(tmp_path / "run"),
-        )
+    hold = (
+        "import sys, pathlib; from cxrscreen.training.checkpoint import RunFolder\n"
+        "with RunFolder(pathlib.Path(sys.argv[1])).held():\n"
+        "    print('held', flush=True); sys.stdin.read()"
+    )
+    folder = tmp_path / "run"
+    words = [sys.executable, "-c", hold, str(folder)]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as first:
+        assert first.stdout is not None
+        assert first.stdout.readline() == b"held\n"
+        with pytest.raises(CheckpointError, match="another process is training in it"):
+            train(tiny(), tiny_split, device=CPU, files=RunFiles(folder, resume=resume))
+        assert folder.exists()
+        first.kill()
+    # The lock goes with its process.
+    with RunFolder(folder).held():
+        pass
 
 
 def test_weights_that_are_not_finite_replace_no_checkpoint(tiny, tiny_split, tmp_path):
