@@ -41,7 +41,7 @@ def training_curves(path: Path, history: Mapping[str, Sequence[float]], *, best_
     for axes in (left, right, rate):
         axes.axvline(best_epoch, color="grey", linestyle=":", linewidth=1)
         # Wide enough for whole epochs on the axis even if there is only one.
-        axes.set_xlim(0.5, len(training_loss) + 0.5)
+        axes.set_xlim(0, len(training_loss) + 1)
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(alpha=0.25)
