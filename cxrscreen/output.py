@@ -76,6 +76,10 @@ def check_writable(path: Path, *, force: bool, replaceable: Callable[[Path], boo
         if not force:
             message = f"{path}: exists already"
             raise OutputError(message, hint=_FORCE_HINT)
+        if path.name in ("", ".."):
+            # Nothing can be written beside it and take its place.
+            message = f"{path}: has no name of its own"
+            raise OutputError(message, hint="Name it from the folder that it lies in.")
         try:
             ours = replaceable(path)
         except OSError as error:

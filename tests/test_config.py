@@ -100,11 +100,13 @@ def test_single_settings_are_overridden():
         ("=3", "KEY=VALUE"),
         ("train..seed=3", "KEY=VALUE"),
         ("train.seed=[", "not valid YAML"),
+        ("name=2024-99-99", "not valid YAML"),
         ("train.phases.2.epochs=1", "has 2 entries"),
         ("train.phases.first.epochs=1", "has 2 entries"),
         ("train.seed.deep=1", "holds no keys"),
         ("train.sede=1", "unknown key train.sede"),
         ("train.seed=many", "train.seed"),
+        ("train.seed=4294967296", "train.seed"),
     ],
 )
 def test_an_override_that_says_nothing_possible(override, said):

@@ -217,7 +217,7 @@ def _values(schema: dict[str, Any]) -> str:
         return " or ".join(_values(one) for one in schema["anyOf"])
     if schema["type"] == "array":
         return _list_values(schema)
-    limits = " and ".join(f"{sign} {schema[name]:g}" for name, sign in _LIMITS if name in schema)
+    limits = " and ".join(f"{sign} {schema[name]:.10g}" for name, sign in _LIMITS if name in schema)
     pattern = f"matching `{schema['pattern']}`" if "pattern" in schema else ""
     return " ".join(part for part in (_TYPES[schema["type"]], limits, pattern) if part)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -62,7 +63,7 @@ def train(
 
     check_writable(out, force=force, replaceable=is_bundle)
     folder = out.with_name(out.name + ".training")
-    _check_unfinished(folder, resume=resume, force=force)
+    _check_unfinished(folder, resume=resume, force=force, replaces=os.path.lexists(out))
     settings = load_training_config(config, override or ())
     loaded = read_split(data, settings.data, seed=settings.train.seed)
     split = loaded.split
@@ -106,11 +107,12 @@ def train(
     )
 
 
-def _check_unfinished(folder: Path, *, resume: bool, force: bool) -> None:
+def _check_unfinished(folder: Path, *, resume: bool, force: bool, replaces: bool) -> None:
     """Let nobody lose a run that is a day old by a forgotten option."""
     from cxrscreen.errors import UsageError
 
-    if resume and force:
+    # A run that shall replace a bundle may be interrupted too: then both have a meaning.
+    if resume and force and not replaces:
         message = "--resume and --force contradict one another"
         raise UsageError(message, hint="--resume goes on with a run, --force begins it anew.")
     if folder.exists() and not resume and not force:

@@ -39,7 +39,7 @@ def overridden(content: dict[str, Any], overrides: Sequence[str]) -> dict[str, A
             raise ConfigError(message, hint=_HINT)
         try:
             value = yaml.safe_load(text)
-        except yaml.YAMLError as error:
+        except (yaml.YAMLError, ValueError) as error:
             message = f"--set {override}: the value is not valid YAML"
             raise ConfigError(message, hint=_HINT) from error
         _assign(changed, parts, value, override)

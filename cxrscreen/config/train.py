@@ -47,7 +47,7 @@ class TrainConfig(Strict):
     """``auto`` computes in bfloat16 where the hardware does, not merely can."""
     channels_last: bool = True
     deterministic: bool = True
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     loader_workers: Annotated[int, Field(ge=0)] = 0
     cache: Literal["memory", "disk", "none"] = "memory"
     """Where resized images are kept between epochs."""

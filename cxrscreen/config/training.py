@@ -120,7 +120,8 @@ def load_training_config(path: Path, overrides: Sequence[str] = ()) -> TrainingC
     except OSError as error:
         message = f"{path}: {error.strerror or type(error).__name__}"
         raise ConfigError(message, hint="Give --config a file from configs/.") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    # A ValueError is the word of PyYAML for a date that there is not.
+    except (yaml.YAMLError, ValueError) as error:
         mark = getattr(error, "problem_mark", None)
         place = f" near line {mark.line + 1}" if mark else ""
         message = f"{path}: not valid YAML{place}"

@@ -90,7 +90,8 @@ def read_split(
     DatasetError
         As :func:`load_split`.
     """
-    if config.layout in ("auto", "table") and is_split_file(path):
+    # Whatever the layout is that it was made from.
+    if is_split_file(path):
         return LoadedSplit(read_split_file(path, on_step=on_step))
     data = read_labelled(path, config, on_step=on_step)
     contents = content_ids([image.path for image in data.images], on_step=on_step)
@@ -98,6 +99,8 @@ def read_split(
 
 
 def _read(path: Path, config: DataConfig, on_step: OnStep) -> LabelledData:
+    if is_split_file(path):
+        return read_table(path)
     layout = config.layout if config.layout != "auto" else detect_layout(path, config)
     match layout:
         case "folders":

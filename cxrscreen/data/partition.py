@@ -18,6 +18,8 @@ from cxrscreen.errors import DatasetError
 TEST_PARTS: Final = frozenset({"test", "testing"})
 #: Ours: data that use them without being a split file have been split by somebody else.
 OUR_PARTS: Final = ("training", "validation", "calibration")
+#: More names than these would hide the others.
+_SHOWN: Final = 5
 
 
 def partition(
@@ -46,7 +48,7 @@ def partition(
         There are too few patients, or the data have parts of our names.
     """
     images = data.images
-    if any(image.part in OUR_PARTS for image in images):
+    if any(image.part is not None and image.part.casefold() in OUR_PARTS for image in images):
         message = "the table has parts of its own (training, validation, calibration)"
         hint = "Add the column sha256 to make it a split file, or leave the column part out."
         raise DatasetError(message, hint=hint)
@@ -65,6 +67,7 @@ def partition(
     )
     return split, (
         *data.notes,
+        *_part_notes(images),
         *_test_notes(images, len(images) - len(usable)),
         *([f"left out by data.limit_images: {n:,}"] if (n := len(usable) - len(kept)) else []),
         *_copy_notes([images[index] for index in kept], [contents[index] for index in kept]),
@@ -102,6 +105,13 @@ def _limited(
 
 def _is_test(image: LabelledImage) -> bool:
     return image.part is not None and image.part.casefold() in TEST_PARTS
+
+
+def _part_notes(images: Sequence[LabelledImage]) -> Iterator[str]:
+    parts = sorted({i.part for i in images if i.part is not None and not _is_test(i)})
+    if len(parts) > 1:
+        names = ", ".join(parts[:_SHOWN]) + (", ..." if len(parts) > _SHOWN else "")
+        yield f"parts of the data that are pooled and split anew: {names}"
 
 
 def _test_notes(images: Sequence[LabelledImage], left_out: int) -> Iterator[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -64,6 +65,7 @@ def patient_keys(files: Sequence[Path], pattern: str | None) -> list[str]:
 
 
 def _key_of(file: Path, pattern: str) -> str | None:
-    match = re.search(pattern, file.name)
+    # One name may be written in two ways: a Mac takes letters and their accents apart.
+    match = re.search(pattern, unicodedata.normalize("NFC", file.name))
     groups = [group for group in match.groups() if group] if match else []
     return "-".join(groups) or None

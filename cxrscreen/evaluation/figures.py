@@ -32,21 +32,17 @@ def training_curves(path: Path, history: Mapping[str, Sequence[float]], *, best_
     left.set(title="Class-weighted loss", xlabel="epoch", ylim=(0, None))
     left.legend(frameon=False)
     right.plot(epochs, validation_auc, marker="o", markersize=3, color="tab:green")
-    right.set(title="Validation AUC", xlabel="epoch")
+    # In the title, where no curve can run through it.
+    kept = f"epoch {best_epoch} kept: {validation_auc[best_epoch - 1]:.4f}"
+    right.set(title=f"Validation AUC ({kept})", xlabel="epoch")
     rate.plot(epochs, history["learning_rate"], marker="o", markersize=3, color="tab:purple")
     rate.set(title="Learning rate of the head", xlabel="epoch", ylim=(0, None))
     rate.ticklabel_format(axis="y", style="sci", scilimits=(0, 0))
     for axes in (left, right, rate):
         axes.axvline(best_epoch, color="grey", linestyle=":", linewidth=1)
+        # Wide enough for whole epochs on the axis even if there is only one.
+        axes.set_xlim(0, len(training_loss) + 1)
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(alpha=0.25)
-    right.annotate(
-        f"kept: epoch {best_epoch}, {validation_auc[best_epoch - 1]:.4f}",
-        xy=(best_epoch, validation_auc[best_epoch - 1]),
-        xytext=(0, -28),
-        textcoords="offset points",
-        ha="right" if best_epoch > len(training_loss) / 2 else "left",
-        fontsize="small",
-    )
     figure.savefig(path, dpi=120, format="png")

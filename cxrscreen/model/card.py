@@ -49,11 +49,11 @@ warning.
 | --- | --- | --- | --- |
 {parts}
 
-{_start(training)}No patient is in two parts. Class weights in the loss: {negative:.2f} for
-normal, {positive:.2f} for pneumonia. {training.epochs_run} epochs with seed
-{training.config["train"]["seed"]}; the weights of epoch {training.best_epoch} were kept for their
-validation AUC. The whole configuration and the fingerprints of the parts stand in `bundle.json`,
-the course of training in `history.csv` and `training_curves.png`.
+{_start(training)}As far as the data tell patients apart, none is in two parts. Class weights in
+the loss: {negative:.2f} for normal, {positive:.2f} for pneumonia. {training.epochs_run} epochs with
+seed {training.config["train"]["seed"]}; the weights of epoch {training.best_epoch} were kept for
+their validation AUC. The whole configuration and the fingerprints of the parts stand in
+`bundle.json`, the course of training in `history.csv` and `training_curves.png`.
 
 ## Performance on the validation part
 

@@ -31,7 +31,8 @@ def moving_average(network: nn.Module, decay: float) -> AveragedModel:
         if not average.is_floating_point():
             return current
         kept = min(decay, (1 + int(count)) / (_WARM_UP + int(count)))
-        return average * kept + current * (1.0 - kept)
+        # Not a sum of two products, whose rounding would move what is frozen.
+        return torch.lerp(average, current, 1.0 - kept)
 
     average = AveragedModel(network, avg_fn=update, use_buffers=True)
     return average.eval()

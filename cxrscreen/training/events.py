@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from cxrscreen.errors import UsageError
+from cxrscreen.errors import OutputError, UsageError
 from cxrscreen.training.history import Recorder
 
 
@@ -47,6 +47,8 @@ def event_writer(folder: Path | None) -> Iterator[EventLog]:
     ------
     UsageError
         TensorBoard is not installed.
+    OutputError
+        The folder cannot be written.
     """
     if folder is None:
         yield EventLog(None)
@@ -56,7 +58,11 @@ def event_writer(folder: Path | None) -> Iterator[EventLog]:
     except ImportError as error:
         message = "--events needs TensorBoard, which is not installed"
         raise UsageError(message, hint="pip install 'cxrscreen[tensorboard]'") from error
-    writer = SummaryWriter(str(folder))
+    try:
+        writer = SummaryWriter(str(folder))
+    except OSError as error:
+        message = f"--events {folder}: cannot be written: {error.strerror or type(error).__name__}"
+        raise OutputError(message, hint="Check permissions, or give another folder.") from error
     try:
         yield EventLog(writer)
     finally:

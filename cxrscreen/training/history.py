@@ -70,16 +70,34 @@ class Recorder:
         TrainingError
             It is not finite.
         """
-        if not math.isfinite(loss):
-            message = f"the loss is not finite in epoch {epoch}"
-            hint = "Lower learning_rate in train.phases, or set train.precision=float32."
-            raise TrainingError(message, hint=hint)
+        _require_finite(loss, "the loss is", epoch)
         self._losses.append(loss)
+
+    def require_finite(self, network: nn.Module) -> None:
+        """Check weights that shall be kept: the last step may have spoilt them.
+
+        Raises
+        ------
+        TrainingError
+            One of them is not finite.
+        """
+        # Losses that wait for their mean are of the epoch that has begun.
+        epoch = len(self.history) + bool(self._losses)
+        for value in network.parameters():
+            # A weight that is not finite makes the largest so too.
+            _require_finite(float(value.detach().abs().max()), "weights are", epoch)
 
     def add_epoch(
         self, network: nn.Module, *, phase: int, metrics: Mapping[str, float], learning_rate: float
     ) -> EpochResult:
-        """Take what the validation of an epoch came to, and keep the weights if they are best."""
+        """Take what the validation of an epoch came to, and keep the weights if they are best.
+
+        Raises
+        ------
+        TrainingError
+            The validation loss is not finite: neither are the weights, or what they come to.
+        """
+        _require_finite(metrics["loss"], "the validation loss is", len(self.history) + 1)
         result = EpochResult(
             epoch=len(self.history) + 1,
             phase=phase,
@@ -112,3 +130,14 @@ class Recorder:
         self._losses = list(state["losses"])
         self.best = dict(state["best"])
         self.best_epoch = int(state["best_epoch"])
+
+
+def _require_finite(number: float, what: str, epoch: int) -> None:
+    if math.isfinite(number):
+        return
+    message = f"{what} not finite in epoch {epoch}"
+    hint = (
+        "Lower learning_rate in train.phases, or set train.precision=float32; "
+        "and begin anew with --force."
+    )
+    raise TrainingError(message, hint=hint)

@@ -7,6 +7,7 @@ count of processes and no interruption changes what an image becomes.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Hashable, Iterator, Mapping, Sequence, Sized
 from dataclasses import dataclass
 from pathlib import Path
@@ -214,7 +215,20 @@ def validation_loader(
     cache_folder: Path | None = None,
     share: Share = ALONE,
 ) -> DataLoader:
-    """Return the loader of a part as screening would see it, in order; a share per process."""
+    """Return the loader of a part as screening would see it, in order; a share per process.
+
+    Raises
+    ------
+    ConfigError
+        There are more processes than images.
+    DatasetError
+        As :func:`training_loader`.
+    """
+    if len(images) < share.processes:
+        message = (
+            f"{len(images)} images to validate cannot be shared by {share.processes} processes"
+        )
+        raise ConfigError(message, hint="Take fewer processes, or validate on more images.")
     spec = preprocess_spec(config.preprocess)
     base = resized_images(images[share.rank :: share.processes], config, cache_folder)
     plain = Compose([NormaliseRadiographd(KEYS, spec)])
@@ -227,6 +241,26 @@ def validation_loader(
         # From memory, a process would cost more than it does.
         num_workers=0 if config.train.cache == "memory" else config.train.loader_workers,
     )
+
+
+class _DiskCache(PersistentDataset):  # type: ignore[misc] # mypy sees no type of it
+    """MONAI's, which goes on where a file of its cache is half there or cannot be written.
+
+    MONAI copies files into place, so that a run that is killed may leave half a file; a resumed
+    run would end at it, again and again.
+    """
+
+    def _cachecheck(self, item_transformed: dict[Hashable, Any]) -> Any:  # noqa: ANN401 - MONAI's
+        try:
+            return super()._cachecheck(item_transformed)
+        except (OSError, EOFError, RuntimeError) as error:
+            if dataset_error(error) is not None or self.cache_dir is None:
+                raise
+        name = self.hash_func(item_transformed).decode() + self.transform_hash
+        with contextlib.suppress(OSError):
+            (self.cache_dir / f"{name}.pt").unlink(missing_ok=True)
+        # As if it were not kept: a full disk makes a run slower, it does not end it.
+        return self._pre_transform(dict(item_transformed))
 
 
 def resized_images(
@@ -243,7 +277,7 @@ def resized_images(
             samples, transform, num_workers=_CACHE_THREADS, progress=False, copy_cache=False
         )
     if config.train.cache == "disk" and cache_folder is not None:
-        return PersistentDataset(samples, transform, cache_dir=cache_folder)
+        return _DiskCache(samples, transform, cache_dir=cache_folder)
     return Dataset(samples, transform)
 
 

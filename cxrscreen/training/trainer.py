@@ -127,11 +127,14 @@ def train(
         stack.enter_context(process_group(device))
         stack.enter_context(_repeatable(config))
         stack.enter_context(_named_errors())
+        folder = RunFolder(files.folder)
+        if process_rank() == 0:
+            stack.enter_context(folder.held())
         try:
             return _train(config, split, device, observer, files)
         except BaseException:
             if process_rank() == 0:
-                RunFolder(files.folder).discard_if_empty()
+                folder.discard_if_empty()
             raise
 
 
@@ -148,9 +151,20 @@ def _train(
     if config.pretrained is not None:
         pretrained = load_pretrained(network, config.network, config.pretrained)
         _note(observer, pretrained.sentence())
-    description = describe_run(config, split, pretrained.sha256 if pretrained else None)
-    state = _begin(folder, description, resume=files.resume, device=device)
     precision = choose_precision(config.train, device)
+    description = describe_run(
+        config,
+        split,
+        precision=precision,
+        pretrained_sha256=pretrained.sha256 if pretrained else None,
+    )
+    state = _begin(
+        folder,
+        description,
+        resume=files.resume,
+        device=device,
+        phases=len(config.train.phases),
+    )
     layout = torch.channels_last if config.train.channels_last else torch.contiguous_format
     network = network.to(device)
     lay_out(network, layout)
@@ -183,7 +197,7 @@ def _train(
             _keep_checkpoints(run, phase, folder)
             log.follow(phase.trainer, run.recorder)
             if state and state["phase"] == number:
-                Checkpoint.load_objects(_stateful(run, phase), state)
+                _restore(run, phase, state, folder)
             if not phase.done:
                 phase.trainer.run()
     network = run.judged
@@ -203,13 +217,18 @@ def _train(
 
 
 def _begin(
-    folder: RunFolder, description: dict[str, Any], *, resume: bool, device: torch.device
+    folder: RunFolder,
+    description: dict[str, Any],
+    *,
+    resume: bool,
+    device: torch.device,
+    phases: int,
 ) -> dict[str, Any] | None:
     """Return the checkpoint to go on from, after making the folder where there is none."""
     state = None
     if resume and folder.exists:
         folder.require_same(description)
-        state = folder.load(device)
+        state = folder.load(device, phases=phases)
     elif process_rank() == 0:
         folder.begin(description)
     if process_count() > 1:
@@ -232,6 +251,15 @@ def _stateful(run: Run, phase: Phase) -> dict[str, Any]:
     return {name: part for name, part in parts.items() if part is not None}
 
 
+def _restore(run: Run, phase: Phase, state: dict[str, Any], folder: RunFolder) -> None:
+    """Give everything the state that a checkpoint holds."""
+    try:
+        Checkpoint.load_objects(_stateful(run, phase), state)
+    except (ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
+        # It can be read, but is none of ours, or not whole.
+        raise folder.damaged() from error
+
+
 class _PhaseNumber:
     """The number of a phase as ignite's ``Checkpoint`` wants it."""
 
@@ -250,15 +278,21 @@ def _keep_checkpoints(run: Run, phase: Phase, folder: RunFolder) -> None:
     saver = DurableSaver(folder.path / CHECKPOINT)
 
     def save(engine: Any) -> None:  # noqa: ANN401 - ignite publishes no types
+        # A loss tells of its step's weights before they were changed: not of those that are saved.
+        run.recorder.require_finite(run.network)
         # A new one each time: ignite's skips what it has saved under the same number.
         Checkpoint(parts, saver, n_saved=None)(engine)
 
     steps, every = len(run.training), run.config.train.checkpoint_steps
+    accumulation = run.config.train.accumulation_steps
 
     def between(_engine: Any, iteration: int) -> bool:  # noqa: ANN401
-        # After the last step validation is still to come, and its own checkpoint.
         step = (iteration - 1) % steps + 1
-        return step % every == 0 and step != steps
+        # Gradients that are being added up are in no checkpoint: wait until they are used.
+        # After the last step validation is still to come, and its own checkpoint.
+        if step % accumulation or step == steps:
+            return False
+        return step // every > (step - accumulation) // every
 
     if every:
         phase.trainer.add_event_handler(Events.ITERATION_COMPLETED(event_filter=between), save)
@@ -297,18 +331,36 @@ def _named_errors() -> Iterator[None]:
     """Turn what the engines raise into errors that say what to do."""
     try:
         yield
-    except (RuntimeError, MemoryError) as error:
+    except (RuntimeError, MemoryError, OSError) as error:
         named = dataset_error(error)
         if named is not None:
             raise named from error
-        text = str(error).lower()
-        # Of CUDA, of the CPU's allocator, and of a loader's process that was killed.
-        signs = ("out of memory", "can't allocate memory", "not enough memory", "is killed by")
-        if isinstance(error, MemoryError) or any(sign in text for sign in signs):
+        if _is_of_memory(error):
             message = "memory has run out"
             hint = (
                 "Make room or set train.cache=disk, and continue with --resume; or lower "
                 "train.batch_size (train.accumulation_steps makes up for it) and start anew."
             )
             raise TrainingError(message, hint=hint) from error
+        text = str(error).lower()
+        if "no space left on device" in text:
+            message = "the disk, or the memory that processes share (/dev/shm), is full"
+            hint = "Make room or set train.loader_workers=0, and continue with --resume."
+            raise TrainingError(message, hint=hint) from error
+        if process_count() > 1 and ("connection" in text or "gloo" in text or "nccl" in text):
+            message = "another process of the run has ended"
+            hint = "What it says is the reason; the last checkpoint stays."
+            raise TrainingError(message, hint=hint) from error
         raise
+
+
+def _is_of_memory(error: BaseException) -> bool:
+    # Of CUDA, of the CPU's allocator, of a process that could not be started or was killed.
+    signs = ("out of memory", "allocate memory", "not enough memory", "is killed by")
+    cause: BaseException | None = error
+    while cause is not None:
+        # MONAI wraps what a transform raises.
+        if isinstance(cause, MemoryError) or any(sign in str(cause).lower() for sign in signs):
+            return True
+        cause = cause.__cause__ or cause.__context__
+    return False

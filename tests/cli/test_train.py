@@ -88,3 +88,17 @@ def test_an_empty_file(tmp_path, data):
 
 def test_an_image_that_cannot_be_read(tmp_path, data):
     refused(tmp_path, "neither DICOM nor JPEG nor PNG", "Remove the file", flags=("--quiet",))
+
+
+@pytest.mark.parametrize("out", [".", "", ".."])
+def test_a_bundle_without_a_name_of_its_own(tmp_path, data, monkeypatch, out):
+    (tmp_path / "bundle.json").write_text("{}")
+    (tmp_path / "inner").mkdir()
+    monkeypatch.chdir(tmp_path / "inner" if out == ".." else tmp_path)
+    refused(tmp_path, "has no name of its own", flags=("--force",), out=out)
+
+
+def test_a_date_that_there_is_not(tmp_path, data):
+    config = tmp_path / "c.yaml"
+    config.write_text("name: 2024-99-99\n")
+    refused(tmp_path, "not valid YAML", config=config)

@@ -346,3 +346,38 @@ def test_a_limit_takes_whole_patients_of_both_classes_and_says_so(folder):
     assert read_split(folder, config, seed=3).split == loaded.split
     everything = CONFIG.model_copy(update={"limit_images": 1000})
     assert read_split(folder, everything, seed=3).split == load_split(folder, CONFIG, seed=3)
+
+
+def test_a_split_file_is_read_whatever_layout_it_was_made_from(folder, tmp_path):
+    path = saved(folder, tmp_path / "split.csv")
+    made_from = CONFIG.model_copy(update={"layout": "folders"})
+    split = load_split(path, made_from, seed=0)
+    assert split == load_split(path, CONFIG, seed=0)
+    assert {image.part for image in load_labelled(path, made_from)} == set(OUR_PARTS)
+
+
+def write_table(path: Path, folder: Path, patient: str, part: str) -> Path:
+    rows = ["path,label,patient,part"]
+    for number, file in enumerate(sorted(folder.rglob("*.png"))):
+        key = patient if number == 0 else file.name.split("-")[0]
+        named = part if number % 5 else "val"
+        rows.append(f"{file.as_posix()},{int('PNEU' in file.parent.name)},{key},{named}")
+    path.write_text("\n".join(rows), encoding="utf-8")
+    return path
+
+
+def test_parts_of_somebody_else_are_pooled_and_it_is_said(folder, tmp_path):
+    path = write_table(tmp_path / "table.csv", folder, "p1", "train")
+    assert read_split(path, CONFIG, seed=0).notes == (
+        "parts of the data that are pooled and split anew: train, val",
+    )
+    capital = write_table(tmp_path / "capital.csv", folder, "p1", "Training")
+    with pytest.raises(DatasetError, match="parts of its own"):
+        read_split(capital, CONFIG, seed=0)
+
+
+def test_two_spellings_of_one_name_are_one_patient(folder, tmp_path):
+    composed = write_table(tmp_path / "composed.csv", folder, "Zo\u00eb", "train")
+    taken_apart = write_table(tmp_path / "apart.csv", folder, "Zoe\u0308", "train")
+    patients = [keys(load_labelled(path, CONFIG)) for path in (composed, taken_apart)]
+    assert patients[0] == patients[1]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 
@@ -38,3 +39,20 @@ def test_two_processes_come_to_the_metrics_of_one(phantoms, tiny_arguments, tmp_
     one, two = histories
     assert one.validation_auc.tolist() == pytest.approx(two.validation_auc.tolist(), abs=1e-3)
     assert one.validation_loss.tolist() == pytest.approx(two.validation_loss.tolist(), abs=1e-4)
+
+
+def test_an_image_that_one_process_cannot_read_ends_both(phantoms, tiny_arguments, tmp_path):
+    data = tmp_path / "data"
+    shutil.copytree(phantoms, data)
+    victim = data / "NORMAL" / "IM-0003-6.png"
+    victim.write_bytes(victim.read_bytes()[:200])
+    words = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "-m"]
+    words += ["cxrscreen", "train", *tiny_arguments, "--set", "train.cache=none"]
+    words += ["--data", str(data), "--out", str(tmp_path / "out"), "--device", "cpu"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        words, capture_output=True, text=True, check=False, env=environment, timeout=240
+    )
+    assert done.returncode != 0
+    assert "IM-0003-6.png" in done.stderr
+    assert "internal error" not in done.stderr

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,8 @@ from safetensors.torch import load_file
 from typer.testing import CliRunner
 
 from cxrscreen.cli.app import app
-from cxrscreen.errors import CheckpointError, OutputError
+from cxrscreen.errors import CheckpointError, OutputError, TrainingError
+from cxrscreen.training.checkpoint import RunFolder
 from cxrscreen.training.trainer import RunFiles, TrainedModel, train
 
 CPU = torch.device("cpu")
@@ -173,3 +175,125 @@ def test_killed_at_any_moment_ten_times_over(tiny_arguments, phantoms, tmp_path,
                 kills += 1
             process.wait()
     assert_equal_weights(out, uninterrupted)
+
+
+def test_a_checkpoint_waits_for_gradients_that_are_being_added_up(tiny, tiny_split, tmp_path):
+    # Steps of 4 an epoch, the optimiser's after the third and the last: after the second there
+    # are gradients of two batches, which no checkpoint holds.
+    config = tiny("train.accumulation_steps=3", "train.phases=[{epochs: 1}]")
+    whole = train(config, tiny_split, device=CPU)
+    files = RunFiles(tmp_path / "run")
+    with pytest.raises(KeyboardInterrupt):
+        train(config, tiny_split, device=CPU, observer=StopAt(1, 3), files=files)
+    resumed = train(config, tiny_split, device=CPU, files=RunFiles(files.folder, resume=True))
+    for name, value in whole.network.state_dict().items():
+        assert torch.equal(value, resumed.network.state_dict()[name]), name
+
+
+def test_changed_labels_are_other_data(tiny, tiny_split, tmp_path):
+    # In a table labels may change while images and their names stay.
+    files = RunFiles(tmp_path / "run")
+    with pytest.raises(KeyboardInterrupt):
+        train(tiny(), tiny_split, device=CPU, observer=StopAt(2, 1), files=files)
+    first, *others = tiny_split.training
+    corrected = replace(tiny_split, training=(replace(first, label=1 - first.label), *others))
+    with pytest.raises(CheckpointError, match="another labels"):
+        train(tiny(), corrected, device=CPU, files=RunFiles(files.folder, resume=True))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda state: state.pop("optimizer"),
+        lambda state: state.update(phase=7),
+        lambda state: state.pop("phase"),
+        lambda state: state.update(network={"other": torch.zeros(1)}),
+    ],
+)
+def test_a_checkpoint_that_is_not_whole_is_one_clear_error(tiny, tiny_split, tmp_path, change):
+    files = RunFiles(tmp_path / "run")
+    with pytest.raises(KeyboardInterrupt):
+        train(tiny(), tiny_split, device=CPU, observer=StopAt(2, 1), files=files)
+    checkpoint = files.folder / "checkpoint.pt"
+    state = torch.load(checkpoint, weights_only=True)
+    change(state)
+    torch.save(state, checkpoint)
+    with pytest.raises(CheckpointError, match="damaged"):
+        train(tiny(), tiny_split, device=CPU, files=RunFiles(files.folder, resume=True))
+
+
+def test_a_run_stopped_while_its_folder_was_made_begins_anew(tiny, tiny_split, tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "run.json.part").write_text("{")
+    config = tiny("train.phases=[{epochs: 1}]")
+    train(config, tiny_split, device=CPU, files=RunFiles(tmp_path / "run", resume=True))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no such locks")
+@pytest.mark.parametrize("resume", [True, False])
+def test_two_processes_do_not_share_a_folder(tiny, tiny_split, tmp_path, resume):
+    hold = (
+        "import sys, pathlib; from cxrscreen.training.checkpoint import RunFolder\n"
+        "with RunFolder(pathlib.Path(sys.argv[1])).held():\n"
+        "    print('held', flush=True); sys.stdin.read()"
+    )
+    folder = tmp_path / "run"
+    words = [sys.executable, "-c", hold, str(folder)]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as first:
+        assert first.stdout is not None
+        assert first.stdout.readline() == b"held\n"
+        with pytest.raises(CheckpointError, match="another process is training in it"):
+            train(tiny(), tiny_split, device=CPU, files=RunFiles(folder, resume=resume))
+        assert folder.exists()
+        first.kill()
+    # The lock goes with its process.
+    with RunFolder(folder).held():
+        pass
+
+
+def test_weights_that_are_not_finite_replace_no_checkpoint(tiny, tiny_split, tmp_path):
+    # One step an epoch: its loss is finite, what it makes of the weights is not.
+    phases = "train.phases=[{epochs: 1}, {epochs: 1, learning_rate: 1.0e+30, schedule: constant}]"
+    config = tiny(phases, "train.batch_size=36")
+    with pytest.raises(TrainingError, match="validation loss is not finite in epoch 2"):
+        train(config, tiny_split, device=CPU, files=RunFiles(tmp_path / "run"))
+    kept = torch.load(tmp_path / "run" / "checkpoint.pt", weights_only=True)
+    assert kept["phase"] == 1
+
+
+def test_half_a_file_of_the_cache_does_not_end_a_resumed_run(tiny, tiny_split, tmp_path):
+    config = tiny("train.phases=[{epochs: 1}]", "train.cache=disk", "train.checkpoint_steps=1")
+    whole = train(config, tiny_split, device=CPU)
+    files = RunFiles(tmp_path / "run")
+    with pytest.raises(KeyboardInterrupt):
+        train(config, tiny_split, device=CPU, observer=StopAt(1, 3), files=files)
+    for number, file in enumerate(sorted((files.folder / "cache").iterdir())):
+        file.write_bytes(file.read_bytes()[: 1000 * (number % 2)])
+    resumed = train(config, tiny_split, device=CPU, files=RunFiles(files.folder, resume=True))
+    assert resumed.history == whole.history
+
+
+def test_a_cache_that_cannot_be_written_ends_no_run(tiny, tiny_split, tmp_path, monkeypatch):
+    # Where MONAI writes before it moves.
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "nowhere"))
+    config = tiny("train.phases=[{epochs: 1}]", "train.cache=disk")
+    trained = train(config, tiny_split, device=CPU, files=RunFiles(tmp_path / "run"))
+    assert len(trained.history) == 1
+
+
+def test_a_run_that_replaces_a_bundle_can_be_resumed(
+    tiny_arguments, phantoms, tmp_path, tiny, tiny_split
+):
+    out = tmp_path / "bundle"
+    out.mkdir()
+    (out / "bundle.json").write_text("{}")
+    files = RunFiles(tmp_path / "bundle.training")
+    with pytest.raises(KeyboardInterrupt):
+        train(tiny(), tiny_split, device=CPU, observer=StopAt(5, 1), files=files)
+    words = ["train", *tiny_arguments, "--data", str(phantoms), "--out", str(out), "--resume"]
+    refused = CliRunner().invoke(app, words)
+    assert refused.exit_code == 2
+    assert "--force" in refused.output
+    resumed = CliRunner().invoke(app, [*words, "--force"])
+    assert resumed.exit_code == 0, resumed.output
+    assert (out / "weights.safetensors").exists()

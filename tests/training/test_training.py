@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from pathlib import Path
 
@@ -9,6 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 from typer.testing import CliRunner
 
@@ -16,15 +19,16 @@ from cxrscreen import load_bundle, screen
 from cxrscreen.cli.app import app
 from cxrscreen.config import TrainingConfig
 from cxrscreen.data.load import load_split
-from cxrscreen.errors import ConfigError, DatasetError, TrainingError
+from cxrscreen.errors import ConfigError, DatasetError, OutputError, TrainingError
 from cxrscreen.intake import open_image
 from cxrscreen.model.bundle import save_weights
 from cxrscreen.model.network import build_network
 from cxrscreen.pipeline import ScreenOptions
 from cxrscreen.preprocess import PreprocessSpec, to_tensor
 from cxrscreen.records import Source
+from cxrscreen.training.average import moving_average
 from cxrscreen.training.history import EpochResult
-from cxrscreen.training.loading import Share, training_loader
+from cxrscreen.training.loading import Share, training_loader, validation_loader
 from cxrscreen.training.trainer import RunFiles, train
 from cxrscreen.training.transforms import (
     LoadRadiographd,
@@ -287,3 +291,68 @@ def test_events_for_tensorboard(tiny, tiny_split, tmp_path):
 def test_a_batch_that_processes_cannot_share_is_refused(tiny, tiny_split):
     with pytest.raises(ConfigError, match="cannot be shared by 3"):
         training_loader(tiny_split.training, tiny(), share=Share(0, 3))
+
+
+def test_fewer_images_to_validate_than_processes_are_refused(tiny, tiny_split):
+    few = tiny_split.validation[:2]
+    with pytest.raises(ConfigError, match="2 images to validate cannot be shared by 3"):
+        validation_loader(few, tiny(), share=Share(0, 3))
+
+
+@given(st.lists(st.floats(-1e3, 1e3, width=32), min_size=1, max_size=8), st.floats(0.5, 0.9999))
+@settings(deadline=None)
+def test_what_is_frozen_does_not_move_in_the_average(values, decay):
+    layer = torch.nn.Linear(len(values), 1, bias=False)
+    layer.weight.data = torch.tensor([values])
+    average = moving_average(layer, decay)
+    for _ in range(30):
+        average.update_parameters(layer)
+    assert torch.equal(average.module.weight, layer.weight)
+
+
+class Failing:
+    """An observer that raises what the engines may raise in the middle of a step."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+    def on_note(self, text: str) -> None: ...
+
+    def on_step(self, *progress: float) -> None:
+        if progress[0] == 2:
+            raise self.error
+
+    def on_epoch(self, result: EpochResult, images_per_s: float) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (MemoryError(), "memory has run out"),
+        (RuntimeError("CUDA out of memory. Tried to allocate 2 GiB"), "memory has run out"),
+        (OSError(errno.ENOMEM, "Cannot allocate memory"), "memory has run out"),
+        (OSError(errno.ENOSPC, "No space left on device"), "is full"),
+    ],
+)
+def test_what_runs_out_is_a_named_error_and_the_checkpoint_stays(
+    tiny, tiny_split, tmp_path, error, said
+):
+    with pytest.raises(TrainingError, match=said) as caught:
+        train(
+            tiny(),
+            tiny_split,
+            device=CPU,
+            observer=Failing(error),
+            files=RunFiles(tmp_path / "run"),
+        )
+    assert "--resume" in caught.value.hint
+    assert (tmp_path / "run" / "checkpoint.pt").exists()
+
+
+def test_events_that_cannot_be_written(tiny, tiny_split, tmp_path):
+    pytest.importorskip("tensorboard", reason="TensorBoard is an extra")
+    (tmp_path / "events").write_text("a file")
+    files = RunFiles(tmp_path / "run", events=tmp_path / "events")
+    with pytest.raises(OutputError, match="--events"):
+        train(tiny(), tiny_split, device=CPU, files=files)
+    assert not files.folder.exists()

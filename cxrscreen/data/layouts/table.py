@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -98,7 +99,8 @@ def _row(folder: Path, number: int, cells: dict[str, str]) -> TableRow:
             path=folder / cells["path"],
             name=cells["path"],
             label=label_of(cells["label"]),
-            patient_key=cells["patient"],
+            # One name may be written in two ways, as by a Mac.
+            patient_key=unicodedata.normalize("NFC", cells["patient"]),
             age_years=age_years_of(cells.get("age", "")),
             sex=sex_of(cells.get("sex", "")),
             view=cells.get("view") or None,
