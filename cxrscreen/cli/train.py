@@ -52,8 +52,8 @@ def train(
 ) -> None:
     """Train a model on labelled radiographs and write it as a bundle.
 
-    Images are split by patient; the weights of the epoch with the best
-    validation AUC are kept. The bundle appears as a whole or not at all.
+    Images are split by patient; of the last phase, the weights of the epoch
+    with the best validation AUC are kept. The bundle appears as a whole or not at all.
     An interrupted run leaves OUT.training beside it, which --resume continues.
     """
     from cxrscreen.config import load_training_config

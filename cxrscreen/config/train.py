@@ -22,6 +22,8 @@ class PhaseConfig(Strict):
     """Stages that do not learn, whose batch norms keep their statistics."""
     stage_factor: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0
     """Each stage learns at this multiple of the rate of the stage behind it."""
+    augment: bool = True
+    """Apply the random transforms."""
 
 
 class TrainConfig(Strict):

@@ -210,7 +210,11 @@ class _Follower:
     def on_epoch_started(self, engine: Any) -> None:  # noqa: ANN401 - ignite publishes no types
         # Not zero after a checkpoint in the middle of the epoch.
         done = engine.state.iteration % self._steps
-        self._run.sampler.start(self._phase.first_epoch + engine.state.epoch, skip_batches=done)
+        self._run.sampler.start(
+            self._phase.first_epoch + engine.state.epoch,
+            skip_batches=done,
+            augment=self._run.config.train.phases[self._phase.number - 1].augment,
+        )
         self._images, self._started_s = 0, time.monotonic()
 
     def on_iteration_started(self, engine: Any) -> None:  # noqa: ANN401

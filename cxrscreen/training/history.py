@@ -107,7 +107,9 @@ class Recorder:
             learning_rate=learning_rate,
         )
         self._losses.clear()
-        best = max((earlier.validation_auc for earlier in self.history), default=-1.0)
+        # Of this phase: those before prepare the network for it.
+        earlier = [r.validation_auc for r in self.history if r.phase == phase]
+        best = max(earlier, default=-1.0)
         self.history.append(result)
         # The earliest of equals: it was reached with the least chance.
         if result.validation_auc > best:

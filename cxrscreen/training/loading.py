@@ -36,6 +36,8 @@ from cxrscreen.training.transforms import (
 KEYS = ("image",)
 #: Where a sample says that its image could not be read.
 ERROR = "error"
+#: The draw number of an image that shall be left as it is.
+AS_IT_IS = -1
 Draw = tuple[int, int]
 _CACHE_THREADS = 2
 
@@ -80,14 +82,24 @@ class EpochSampler(Sampler[Draw]):
         self._seed = config.seed
         self._balanced = config.balanced_sampling
         self._rank, self._processes = share.rank, share.processes
-        self._epoch, self._skip = 0, 0
+        self._epoch, self._skip, self._augment = 0, 0, True
         # A last batch of one image would leave batch norm without a variance.
         unit = config.batch_size if len(labels) >= config.batch_size else share.processes
         self._used = len(labels) // unit * unit
 
-    def start(self, epoch: int, *, skip_batches: int = 0) -> None:
-        """Go to an epoch, counted from 1 over the whole run; pass over its first batches."""
-        self._epoch, self._skip = epoch, skip_batches * self._batch_size
+    def start(self, epoch: int, *, skip_batches: int = 0, augment: bool = True) -> None:
+        """Go to an epoch, counted from 1 over the whole run; pass over its first batches.
+
+        Parameters
+        ----------
+        epoch
+            Counted from 1.
+        skip_batches
+            How many have been done already.
+        augment
+            Whether images shall be drawn at random or left as they are.
+        """
+        self._epoch, self._skip, self._augment = epoch, skip_batches * self._batch_size, augment
 
     def __iter__(self) -> Iterator[Draw]:
         generator = torch.Generator().manual_seed(derived_seed(self._seed, self._epoch))
@@ -100,7 +112,7 @@ class EpochSampler(Sampler[Draw]):
             order = torch.randperm(count, generator=generator).tolist()
         first = self._epoch * count
         for place in range(self._skip + self._rank, self._used, self._processes):
-            yield order[place], first + place
+            yield order[place], first + place if self._augment else AS_IT_IS
 
     def __len__(self) -> int:
         # Of a whole epoch: where it begins in the middle is nobody's measure of an epoch.
@@ -147,6 +159,8 @@ class DrawnDataset(TorchDataset[dict[Hashable, Any]]):
         result: Any = dict(sample)
         for transform in self._random.transforms:
             if isinstance(transform, Randomizable):
+                if number == AS_IT_IS:
+                    continue
                 # One of them draws for the whole chain; MONAI takes seeds of 32 bits.
                 transform.set_random_state(seed=derived_seed(self._seed, number) & 0xFFFFFFFF)
             result = transform(result)

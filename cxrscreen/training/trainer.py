@@ -66,7 +66,7 @@ class TrainedModel:
     history
         One result per epoch.
     best_epoch
-        The epoch, counted from 1, with the highest validation AUC.
+        The epoch of the last phase, counted from 1, with the highest validation AUC.
     class_weights
         Loss weight of a negative and of a positive image.
     validation_logits

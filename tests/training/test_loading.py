@@ -103,6 +103,15 @@ def test_augmented_images_differ_by_epoch_and_repeat_by_seed(tiny, tiny_split):
     assert not torch.equal(epoch(1), epoch(2))
 
 
+def test_images_are_left_as_they_are_where_a_phase_asks_for_it(tiny, tiny_split):
+    loader, sampler = training_loader(tiny_split.training, tiny())
+    plain_loader, plain_sampler = training_loader(tiny_split.training, tiny("augment={}"))
+    sampler.start(2, augment=False)
+    plain_sampler.start(2)
+    left, plain = (torch.cat([batch["image"] for batch in each]) for each in (loader, plain_loader))
+    assert torch.equal(left, plain)
+
+
 def test_validation_images_are_those_of_screening_in_order(tiny, tiny_split):
     whole = [batch["label"] for batch in validation_loader(tiny_split.validation, tiny())]
     labels = torch.cat(whole)[:, 0].tolist()
