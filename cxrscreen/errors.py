@@ -85,6 +85,14 @@ class MetricError(CxrScreenError):
     """A metric is undefined for the given labels and scores."""
 
 
+class CalibrationError(CxrScreenError):
+    """The calibration data cannot support what is asked of them, or a calibration is damaged."""
+
+
+class PredictionsError(CxrScreenError):
+    """A file of predictions or a report has been changed, shuffled or joined wrongly."""
+
+
 class WorkerError(CxrScreenError):
     """The processes that examine images cannot be started."""
 

@@ -104,3 +104,29 @@ class View(StrEnum):
 
 #: Views in which the beam crosses the chest front to back or back to front.
 FRONTAL_VIEWS = frozenset({View.PA, View.AP, View.FRONTAL})
+
+
+class Policy(StrEnum):
+    """What a threshold was chosen for."""
+
+    FIXED = "fixed"
+    TARGET_RECALL = "target-recall"
+    TARGET_SPECIFICITY = "target-specificity"
+    YOUDEN = "youden"
+    F_BETA = "f-beta"
+    COST = "cost"
+    TWO_THRESHOLDS = "two-thresholds"
+
+
+class Quantity(StrEnum):
+    """What is guaranteed at a threshold."""
+
+    RECALL = "recall"
+    SPECIFICITY = "specificity"
+
+
+class Unit(StrEnum):
+    """What is taken to be independent of one another."""
+
+    PATIENT = "patient"
+    IMAGE = "image"

@@ -1,4 +1,4 @@
-"""From a probability to a decision, at a point that belongs to this very model."""
+"""From a logit to a decision, at a point that belongs to this very model."""
 
 from __future__ import annotations
 
@@ -7,9 +7,17 @@ from cxrscreen.records import OperatingPoint
 from cxrscreen.vocabulary import Decision
 
 
-def decide(probability: float, point: OperatingPoint) -> Decision:
-    """Return ``POSITIVE`` at or above the threshold, else ``NEGATIVE``."""
-    return Decision.POSITIVE if probability >= point.threshold else Decision.NEGATIVE
+def decide(logit: float, point: OperatingPoint) -> Decision:
+    """Return ``POSITIVE`` at or above the point's score, else ``NEGATIVE``.
+
+    Of a point with two thresholds, ``INDETERMINATE`` from the lower one on. The logit decides
+    and not the probability: what turns one into the other may change without the decision.
+    """
+    if logit >= point.score:
+        return Decision.POSITIVE
+    if point.lower_score is not None and logit >= point.lower_score:
+        return Decision.INDETERMINATE
+    return Decision.NEGATIVE
 
 
 def require_fingerprints(

@@ -1,0 +1,1 @@
+"""Has anything changed since the reference? Pure functions of scores and counts."""

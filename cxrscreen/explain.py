@@ -1,0 +1,1 @@
+"""What a probability rests on: class-activation maps."""

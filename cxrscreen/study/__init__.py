@@ -1,0 +1,1 @@
+"""Studies of models on labelled images: predict, evaluate, compare, calibrate, release."""
