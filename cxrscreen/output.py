@@ -21,7 +21,13 @@ BUNDLE_DOCUMENT = "bundle.json"
 REPORT_START = b"source,status,decision,"
 #: The text chunk by which a PNG is recognised as a preview of augmentation.
 PREVIEW_SOFTWARE = "cxrscreen data preview"
+#: What a calibration of a site says it is.
+CALIBRATION_KIND = b'"kind": "cxrscreen calibration"'
+#: The first columns of a programme's table, and the text chunk of its figure.
+PROGRAMME_START = b"operating_point,prevalence,per,"
+PROGRAMME_SOFTWARE = b"tEXtSoftware\0cxrscreen"
 _PNG_HEAD_BYTES = 1024
+_MAX_MARK_BYTES = 1 << 20
 _STANDARD_STREAMS = (0, 1, 2)
 _FORCE_HINT = "Give another name, or --force to replace it."
 
@@ -37,6 +43,23 @@ def is_report(path: Path) -> bool:
         return False
     with path.open("rb") as stream:
         return stream.read(len(REPORT_START)) == REPORT_START
+
+
+def is_calibration(path: Path) -> bool:
+    """Return whether a file is a calibration of a site, by the kind that it names."""
+    return _names(path, CALIBRATION_KIND)
+
+
+def is_programme(path: Path) -> bool:
+    """Return whether a file is a programme's table or figure, by its first bytes."""
+    return _names(path, PROGRAMME_START) or _names(path, PROGRAMME_SOFTWARE)
+
+
+def _names(path: Path, mark: bytes) -> bool:
+    if path.is_symlink() or not path.is_file():
+        return False
+    with path.open("rb") as stream:
+        return mark in stream.read(_MAX_MARK_BYTES)
 
 
 def is_preview(path: Path) -> bool:

@@ -20,12 +20,13 @@ from pathlib import Path
 
 from cxrscreen import intake
 from cxrscreen.admission.faults import refusal_of
+from cxrscreen.calibration.calibration import Calibration
 from cxrscreen.calibration.operating_point import decide, require_fingerprints
-from cxrscreen.calibration.probability import probability_of
+from cxrscreen.calibration.probability import Calibrator
 from cxrscreen.examine import Examined, ExamineSettings, examine
 from cxrscreen.model.bundle import ModelBundle
 from cxrscreen.model.predictor import ENGINE, Predictor, choose_device
-from cxrscreen.preprocess import from_resized
+from cxrscreen.preprocess import PreprocessSpec, from_resized
 from cxrscreen.records import (
     Admission,
     Input,
@@ -59,6 +60,13 @@ class ScreenOptions:
         this process, and a decoder that dies takes the run with it.
     seconds_per_image
         Time that reading one image may take.
+    calibration
+        From logits to probabilities; the bundle's own if ``None``.
+    point
+        From logits to decisions; the calibration's default if ``None``.
+    repeat_duplicates
+        Judge an image that has been judged before once more, as a study of labelled images
+        wants it, instead of referring to the earlier row.
     """
 
     batch_size: int = 16
@@ -66,6 +74,9 @@ class ScreenOptions:
     permissions: Permissions = field(default_factory=Permissions)
     workers: int | None = None
     seconds_per_image: float = 10.0
+    calibration: Calibration | None = None
+    point: OperatingPoint | None = None
+    repeat_duplicates: bool = False
 
     def __post_init__(self) -> None:
         if self.batch_size < 1:
@@ -105,7 +116,7 @@ def screen(
     InputNotFoundError, NothingToScreenError
         A path is not there, or there is no file below any.
     FingerprintMismatchError
-        The bundle's operating point was fitted for something else.
+        The calibration or the operating point was fitted for something else.
     """
     inputs = intake.discover(intake.as_paths(paths))
     return screen_inputs(inputs, bundle, options)
@@ -118,20 +129,25 @@ def screen_inputs(
 ) -> Iterator[ScreenRow]:
     """Screen inputs as :func:`cxrscreen.intake.search.discover` freezes them."""
     options = options or ScreenOptions()
-    point = bundle.default_point
-    require_fingerprints(
-        point,
-        model=bundle.model_fingerprint,
-        preprocessing=bundle.spec.fingerprint(),
-        engine=ENGINE,
-    )
+    calibration = options.calibration or bundle.calibration
+    point = options.point or calibration.default_point
+    for fitted in (calibration.default_point, point):
+        require_fingerprints(
+            fitted,
+            model=bundle.model_fingerprint,
+            preprocessing=bundle.spec.fingerprint(),
+            engine=ENGINE,
+        )
     settings = ExamineSettings(bundle.spec, bundle.intended_use, options.permissions)
-    return _rows(inputs, bundle, settings, options)
+    return _rows(
+        inputs, bundle, _Judge(bundle.spec, calibration.calibrator, point), settings, options
+    )
 
 
 def _rows(
     inputs: Sequence[Input],
     bundle: ModelBundle,
+    judge: _Judge,
     settings: ExamineSettings,
     options: ScreenOptions,
 ) -> Iterator[ScreenRow]:
@@ -148,7 +164,9 @@ def _rows(
         else:
             examined = (image for item in inputs for image in examine(item, settings))
         predictor = Predictor(bundle, choose_device(options.device))
-        yield from _judge(examined, predictor, bundle, options.batch_size)
+        duplicates = None if options.repeat_duplicates else _Duplicates()
+        marked = ((item, "") if duplicates is None else duplicates.mark(item) for item in examined)
+        yield from _judge(marked, predictor, judge, options.batch_size)
 
 
 class Tally:
@@ -219,31 +237,34 @@ class _Duplicates:
         return item, ""
 
 
+@dataclass(frozen=True, slots=True)
+class _Judge:
+    """What turns an admitted image into a decision."""
+
+    spec: PreprocessSpec
+    calibrator: Calibrator
+    point: OperatingPoint
+
+
 def _judge(
-    examined: Iterable[Examined],
-    predictor: Predictor,
-    bundle: ModelBundle,
-    batch_size: int,
+    marked: Iterable[_Waiting], predictor: Predictor, judge: _Judge, batch_size: int
 ) -> Iterator[ScreenRow]:
     """Run admitted images through the network in batches; rows keep the order of inputs."""
-    duplicates = _Duplicates()
     waiting: list[_Waiting] = []
     admitted = 0
-    for item in examined:
-        waiting.append(duplicates.mark(item))
-        admitted += waiting[-1][0].pixels is not None
+    for item in marked:
+        waiting.append(item)
+        admitted += item[0].pixels is not None
         # Refused inputs pass at once unless an admitted one waits before them.
         if admitted in (0, batch_size):
-            yield from _flush(waiting, predictor, bundle)
+            yield from _flush(waiting, predictor, judge)
             waiting, admitted = [], 0
-    yield from _flush(waiting, predictor, bundle)
+    yield from _flush(waiting, predictor, judge)
 
 
-def _flush(
-    waiting: list[_Waiting], predictor: Predictor, bundle: ModelBundle
-) -> Iterator[ScreenRow]:
+def _flush(waiting: list[_Waiting], predictor: Predictor, judge: _Judge) -> Iterator[ScreenRow]:
     tensors = [
-        from_resized(item.pixels, bundle.spec) for item, _ in waiting if item.pixels is not None
+        from_resized(item.pixels, judge.spec) for item, _ in waiting if item.pixels is not None
     ]
     started = time.perf_counter()
     failure: Admission | None = None
@@ -260,19 +281,18 @@ def _flush(
         elif failure is not None:
             yield _refused(item, failure)
         else:
-            yield _judged(item, next(logits), bundle.default_point, share)
+            yield _judged(item, next(logits), judge, share)
 
 
-def _judged(item: Examined, logit: float, point: OperatingPoint, share: float) -> ScreenRow:
+def _judged(item: Examined, logit: float, judge: _Judge, share: float) -> ScreenRow:
     if not math.isfinite(logit):
         reason = "the model's output is not a finite number"
         return _refused(item, Admission.refuse(RejectCode.INTERNAL_ERROR, reason))
-    prediction = Prediction(logit=logit, probability=probability_of(logit))
     return ScreenRow(
         record=item.record,
         admission=item.admission,
-        prediction=prediction,
-        decision=decide(prediction.probability, point),
+        prediction=Prediction(logit=logit, probability=judge.calibrator.probability(logit)),
+        decision=decide(logit, judge.point),
         seconds=item.seconds + share,
     )
 

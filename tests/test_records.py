@@ -63,7 +63,7 @@ def test_a_summary_adds_up():
 
 def test_a_threshold_is_a_probability():
     with pytest.raises(ValueError, match="threshold"):
-        OperatingPoint("p", 1.2, None, "m", "p", "e")
+        OperatingPoint("p", 0.0, 1.2, "m", "p", "e")
 
 
 def test_a_refusal_needs_a_reason():

@@ -16,6 +16,8 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, Final
 
+from cxrscreen.calibration.probability import probability_of
+from cxrscreen.data.bundle_part import bundle_part
 from cxrscreen.data.dataset import LabelledImage, fingerprint
 from cxrscreen.errors import CxrScreenError, OutputError, UsageError
 from cxrscreen.model.bundle import ModelBundle, load_bundle
@@ -26,7 +28,6 @@ from cxrscreen.training.robustness import (
     ConditionFigures,
     Figures,
     ResizedImages,
-    bundle_part,
     distorted_logits,
     judged_under,
     mean_figures,
@@ -127,7 +128,9 @@ def run(
     elif arguments.threshold is not None:
         threshold, rule = arguments.threshold, "given"
     else:
-        threshold, rule = bundle.default_point.threshold, bundle.default_point.name
+        point = bundle.default_point
+        # What the conditions give are logits, and their plain logistic.
+        threshold, rule = probability_of(point.score), point.name
     asked = Study(
         bundle=bundle.name,
         sha256=bundle.sha256,

@@ -16,6 +16,7 @@ from typing import Annotated, Final, ParamSpec
 
 import typer
 
+from cxrscreen.cli import calibrate as calibrate_module
 from cxrscreen.cli import inspect as inspect_module
 from cxrscreen.cli import screen as screen_module
 from cxrscreen.cli import train as train_module
@@ -95,6 +96,7 @@ def translated(command: Callable[Parameters, None]) -> Callable[Parameters, None
 
 
 app.command(name="screen")(translated(screen_module.screen))
+app.command(name="calibrate")(translated(calibrate_module.calibrate))
 app.command(name="inspect")(translated(inspect_module.inspect))
 app.command(name="train")(translated(train_module.train))
 app.add_typer(data_app)

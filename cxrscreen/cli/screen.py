@@ -4,26 +4,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
+
+from cxrscreen.cli import options
 
 if TYPE_CHECKING:
     from cxrscreen.records import ScreenRow
 
 _SOME_NOT_SCREENED: Final = 3
 _KEPT_FLAGGED: Final = 1000
-
-
-class Device(StrEnum):
-    """Where the network runs."""
-
-    AUTO = "auto"
-    CPU = "cpu"
-    CUDA = "cuda"
-    MPS = "mps"
 
 
 def screen(
@@ -36,42 +28,19 @@ def screen(
     ],
     *,
     out: Annotated[Path, typer.Option("--out", "-o", help="The report to write (CSV).")],
-    bundle: Annotated[
-        str | None,
-        typer.Option(
-            help="Model bundle: a packaged name or a folder.", show_default="cnn-pediatric"
-        ),
-    ] = None,
-    batch_size: Annotated[int, typer.Option(min=1, help="Images judged together.")] = 16,
-    device: Annotated[Device, typer.Option(help="Where the network runs.")] = Device.AUTO,
-    allow_out_of_scope: Annotated[
-        bool,
-        typer.Option(
-            "--allow-out-of-scope",
-            help="Judge patients outside the model's ages too, with a warning on the row.",
-        ),
-    ] = False,
-    allow_secondary_capture: Annotated[
-        bool,
-        typer.Option(
-            "--allow-secondary-capture",
-            help="Judge secondary captures and photographs of films (SC, XC) too.",
-        ),
-    ] = False,
-    allow_for_processing: Annotated[
-        bool,
-        typer.Option(
-            "--allow-for-processing",
-            help="Judge raw detector data (FOR PROCESSING) too.",
-        ),
-    ] = False,
-    workers: Annotated[
-        int | None,
-        typer.Option(min=0, help="Processes that read images.", show_default="one for each core"),
-    ] = None,
-    time_limit: Annotated[
-        float, typer.Option(min=0.1, help="Seconds that reading one image may take.")
-    ] = 10.0,
+    bundle: options.Bundle = None,
+    calibration: options.CalibrationFile = None,
+    operating_point: options.PointName = None,
+    target_recall: options.TargetRecall = None,
+    confidence: options.Confidence = None,
+    prevalence: options.Prevalence = None,
+    batch_size: options.BatchSize = 16,
+    device: options.DeviceOption = options.Device.AUTO,
+    allow_out_of_scope: options.AllowOutOfScope = False,
+    allow_secondary_capture: options.AllowSecondaryCapture = False,
+    allow_for_processing: options.AllowForProcessing = False,
+    workers: options.Workers = None,
+    time_limit: options.TimeLimit = 10.0,
     force: Annotated[bool, typer.Option("--force", help="Replace an earlier report.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no tables.")] = False,
 ) -> None:
@@ -93,26 +62,36 @@ def screen(
 
     from cxrscreen.model.bundle import load_bundle
     from cxrscreen.pipeline import ScreenOptions, Tally, screen_inputs
-    from cxrscreen.records import Permissions
     from cxrscreen.reports.console import is_flagged, most_urgent, print_run
     from cxrscreen.reports.table import RunFacts, write_csv
 
     model = load_bundle(bundle)
-    options = ScreenOptions(
+    used, point = options.choose_calibration(
+        model,
+        file=calibration,
+        point=operating_point,
+        target_recall=target_recall,
+        confidence=confidence,
+        prevalence=prevalence,
+    )
+    how = ScreenOptions(
         batch_size=batch_size,
         device=device.value,
-        permissions=Permissions(
+        permissions=options.permissions(
             out_of_scope=allow_out_of_scope,
             secondary_capture=allow_secondary_capture,
             for_processing=allow_for_processing,
         ),
         workers=workers,
         seconds_per_image=time_limit,
+        calibration=used,
+        point=point,
     )
     facts = RunFacts(
         bundle=model.name,
         bundle_sha256=model.sha256,
-        point=model.default_point,
+        calibration=used,
+        point=point,
         version=__version__,
     )
     tally = Tally()
@@ -134,7 +113,7 @@ def screen(
         task = progress.add_task("screening", total=len(inputs))
         try:
             with new_file(out, force=force) as temporary:
-                write_csv(temporary, watched(screen_inputs(inputs, model, options)), facts)
+                write_csv(temporary, watched(screen_inputs(inputs, model, how)), facts)
         except KeyboardInterrupt:
             message = (
                 f"interrupted after {tally.inputs} rows of {len(inputs)} inputs: no report was "
@@ -144,9 +123,7 @@ def screen(
     summary = tally.summary(seconds=time.perf_counter() - started)
     if not quiet:
         with until_reader_leaves():
-            print_run(
-                ResultConsole(), flagged, summary, bundle=model.name, point=model.default_point
-            )
+            print_run(ResultConsole(), flagged, summary, bundle=model.name, point=point)
             typer.echo(f"report: {printable(str(out))}")
     if summary.not_screened:
         raise typer.Exit(_SOME_NOT_SCREENED)

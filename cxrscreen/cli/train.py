@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cxrscreen.cli.screen import Device
+from cxrscreen.cli.options import Device
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -68,7 +68,7 @@ def train(
     loaded = read_split(data, settings.data, seed=settings.train.seed)
     split = loaded.split
 
-    from cxrscreen.cli.progress import training_progress
+    from cxrscreen.cli.progress import screening_progress, training_progress
     from cxrscreen.model.predictor import choose_device
     from cxrscreen.training.processes import process_rank
 
@@ -81,8 +81,8 @@ def train(
 
     # The engines take seconds to import: after everything that can be wrong so far.
     _silence_engines()
+    from cxrscreen.study.release import write_bundle
     from cxrscreen.training.checkpoint import RunFolder
-    from cxrscreen.training.release import write_bundle
     from cxrscreen.training.trainer import RunFiles
     from cxrscreen.training.trainer import train as run_training
 
@@ -98,12 +98,26 @@ def train(
             )
     if not first:
         return
-    document = write_bundle(out, settings, split, trained, force=force)
+    with screening_progress(quiet=quiet) as progress:
+        task = progress.add_task("calibrating", total=len(split.calibration))
+        released = write_bundle(
+            out,
+            settings,
+            split,
+            trained,
+            force=force,
+            device=device.value,
+            on_image=lambda: progress.advance(task),
+        )
     RunFolder(folder).discard()
+    for note in released.notes:
+        typer.echo(printable(note), err=True)
+    metrics, point = released.document.metrics, released.calibration.default_point
     typer.echo(
-        f"{out}: validation AUC {document.metrics.auc:.4f}, recall {document.metrics.recall:.4f} "
-        f"and specificity {document.metrics.specificity:.4f} at 0.5 "
-        f"(epoch {trained.best_epoch} of {len(trained.history)})"
+        f"{out}: validation AUC {metrics.auc:.4f}, recall {metrics.recall:.4f} "
+        f"and specificity {metrics.specificity:.4f} at 0.5 "
+        f"(epoch {trained.best_epoch} of {len(trained.history)}); operating point {point.name}: "
+        f"positive from {point.threshold:.4g}, guaranteed: {point.guarantee()}"
     )
 
 

@@ -30,6 +30,8 @@ class LabelledImage:
         the data write them.
     part
         The part that the data themselves assign the image to, such as ``train`` or ``test``.
+    attributes
+        Further columns of a table, as names and values; a value may be empty.
     """
 
     path: Path
@@ -41,6 +43,7 @@ class LabelledImage:
     view: str | None = None
     site: str | None = None
     part: str | None = None
+    attributes: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

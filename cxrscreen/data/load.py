@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from cxrscreen.config import DataConfig
 from cxrscreen.data.content import OnStep, content_ids, unwatched
@@ -18,6 +20,9 @@ from cxrscreen.data.partition import partition
 from cxrscreen.data.split import Split
 from cxrscreen.data.split_file import is_split_file, read_split_file
 from cxrscreen.errors import DatasetError
+
+#: What every layout may tell of an image, by the names of a table's columns.
+IMAGE_COLUMNS: Final = ("age", "sex", "view", "site", "part")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,21 +64,30 @@ def load_split(path: Path, config: DataConfig, *, seed: int) -> Split:
     return read_split(path, config, seed=seed).split
 
 
-def read_labelled(path: Path, config: DataConfig, *, on_step: OnStep = unwatched) -> LabelledData:
+def read_labelled(
+    path: Path,
+    config: DataConfig,
+    *,
+    columns: Sequence[str] = (),
+    on_step: OnStep = unwatched,
+) -> LabelledData:
     """Return what :func:`load_labelled` returns, with notes on what was left out.
 
     Parameters
     ----------
+    columns
+        Further columns of a table to read, into each image's ``attributes``.
     on_step
         Told how far the work is.
 
     Raises
     ------
     DatasetError
-        As :func:`load_labelled`.
+        As :func:`load_labelled`, or a column is asked for that is not there.
     """
+    further = tuple(name for name in columns if name not in IMAGE_COLUMNS)
     try:
-        return _read(path, config, on_step)
+        return _read(path, config, further, on_step)
     except OSError as error:
         place = error.filename or path
         message = f"{place}: {error.strerror or type(error).__name__}"
@@ -98,10 +112,14 @@ def read_split(
     return LoadedSplit(*partition(data, contents, config, seed=seed))
 
 
-def _read(path: Path, config: DataConfig, on_step: OnStep) -> LabelledData:
+def _read(path: Path, config: DataConfig, further: Sequence[str], on_step: OnStep) -> LabelledData:
     if is_split_file(path):
-        return read_table(path)
+        return read_table(path, further)
     layout = config.layout if config.layout != "auto" else detect_layout(path, config)
+    if further and layout != "table":
+        message = f"{path}: images in the layout {layout} have no column {further[0]}"
+        hint = f"They have {', '.join(IMAGE_COLUMNS)}; a table may have others."
+        raise DatasetError(message, hint=hint)
     match layout:
         case "folders":
             return LabelledData(scan_labelled_folder(path, config))
@@ -112,4 +130,4 @@ def _read(path: Path, config: DataConfig, on_step: OnStep) -> LabelledData:
         case "nih":
             return read_nih(path)
         case _:
-            return read_table(path)
+            return read_table(path, further)

@@ -16,8 +16,9 @@ import safetensors.torch
 from pydantic import ValidationError
 from torch import nn
 
+from cxrscreen.calibration.calibration import Calibration, parse_calibration
 from cxrscreen.config import describe_validation_error
-from cxrscreen.errors import BundleError
+from cxrscreen.errors import BundleError, CalibrationError
 from cxrscreen.model.document import BundleDocument, model_fingerprint
 from cxrscreen.model.network import build_network
 from cxrscreen.output import BUNDLE_DOCUMENT
@@ -27,6 +28,7 @@ from cxrscreen.records import IntendedUse, OperatingPoint
 DEFAULT_BUNDLE = "cnn-pediatric"
 DOCUMENT = BUNDLE_DOCUMENT
 WEIGHTS = "weights.safetensors"
+CALIBRATION = "calibration.json"
 CARD = "MODEL_CARD.md"
 _CHUNK_BYTES = 1 << 20
 _DAMAGED_HINT = "Do not use it: copy the bundle again from where it was made."
@@ -50,8 +52,8 @@ class ModelBundle:
         The deterministic transform.
     intended_use
         Whom it may judge.
-    operating_points
-        The first is the default.
+    calibration
+        From its logits to probabilities and decisions.
     """
 
     name: str
@@ -60,13 +62,13 @@ class ModelBundle:
     model_fingerprint: str
     spec: PreprocessSpec
     intended_use: IntendedUse
-    operating_points: tuple[OperatingPoint, ...]
+    calibration: Calibration
     document: BundleDocument
 
     @property
     def default_point(self) -> OperatingPoint:
         """The operating point that is used where none is named."""
-        return self.operating_points[0]
+        return self.calibration.default_point
 
 
 def packaged_bundles() -> dict[str, Path]:
@@ -104,9 +106,10 @@ def load_bundle(bundle: str | Path | None = None) -> ModelBundle:
         if actual != expected:
             message = f"{folder / name}: its content is not what {DOCUMENT} vouches for"
             raise BundleError(message, hint=_DAMAGED_HINT)
-    if WEIGHTS not in document.files:
-        message = f"{folder / DOCUMENT}: vouches for no {WEIGHTS}"
-        raise BundleError(message, hint=_DAMAGED_HINT)
+    for needed in (WEIGHTS, CALIBRATION):
+        if needed not in document.files:
+            message = f"{folder / DOCUMENT}: vouches for no {needed}"
+            raise BundleError(message, hint=_DAMAGED_HINT)
     return ModelBundle(
         name=document.name,
         sha256=document.sha256(),
@@ -114,7 +117,7 @@ def load_bundle(bundle: str | Path | None = None) -> ModelBundle:
         model_fingerprint=model_fingerprint(document.network, document.files[WEIGHTS]),
         spec=document.preprocess_spec(),
         intended_use=document.intended_use_record(),
-        operating_points=tuple(point.to_record() for point in document.operating_points),
+        calibration=_load_calibration(folder),
         document=document,
     )
 
@@ -176,6 +179,17 @@ def _read_document(folder: Path) -> BundleDocument:
         message = f"{path}: its content is not what its own SHA-256 vouches for"
         raise BundleError(message, hint=_DAMAGED_HINT)
     return document
+
+
+def _load_calibration(folder: Path) -> Calibration:
+    path = folder / CALIBRATION
+    try:
+        return parse_calibration(path.read_bytes(), str(path))
+    except OSError as error:
+        message = f"{path}: {error.strerror or 'cannot be read'}"
+        raise BundleError(message, hint=_DAMAGED_HINT) from error
+    except CalibrationError as error:
+        raise BundleError(error.message, hint=error.hint) from error
 
 
 def _load_network(folder: Path, document: BundleDocument) -> nn.Module:

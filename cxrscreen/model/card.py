@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from cxrscreen.calibration.calibration import Calibration
 from cxrscreen.model.document import BundleDocument, PartDocument, TrainingDocument
 
 
-def model_card(document: BundleDocument) -> str:
-    """Return the card as Markdown; every number in it stands in ``document`` too."""
+def model_card(document: BundleDocument, calibration: Calibration) -> str:
+    """Return the card as Markdown; every number in it stands in one of the two as well."""
     training, metrics = document.training, document.metrics
-    use, point = document.intended_use, document.operating_points[0]
+    use = document.intended_use
     youngest, oldest = use.age_range_years
     negative, positive = training.class_weights
     positives = metrics.true_positives + metrics.false_negatives
@@ -60,17 +61,14 @@ their validation AUC. The whole configuration and the fingerprints of the parts 
 | figure | value |
 | --- | --- |
 | ROC AUC | {metrics.auc:.4f} |
-| recall (sensitivity) at {point.threshold:g} | {metrics.recall:.4f} |
-| specificity at {point.threshold:g} | {metrics.specificity:.4f} |
+| recall (sensitivity) at 0.5 | {metrics.recall:.4f} |
+| specificity at 0.5 | {metrics.specificity:.4f} |
 
-At {point.threshold:g} it misses {metrics.false_negatives} of {positives} images with pneumonia and
-flags {metrics.false_positives} of {negatives} without.
+Where the logistic of the logit reaches 0.5, it flags an image: it misses
+{metrics.false_negatives} of {positives} images with pneumonia and flags
+{metrics.false_positives} of {negatives} without.
 
-## Operating point
-
-`{point.name}`: positive from a probability of {point.threshold:g}. It was set, not calibrated: no
-recall is guaranteed.
-
+{_calibration(calibration)}
 ## Made with
 
 {versions}.
@@ -86,6 +84,37 @@ def _start(training: TrainingDocument) -> str:
         f"Training began with the weights of `{start.source}` in {', '.join(start.filled)}\n"
         f"(SHA-256 `{start.sha256}`); the other stages began fresh.\n\n"
     )
+
+
+def _calibration(calibration: Calibration) -> str:
+    """Return how logits become probabilities and decisions."""
+    data = calibration.document.data
+    if data is None:
+        point = calibration.default_point
+        return (
+            f"## Operating point\n\n`{point.name}`: positive from a probability of "
+            f"{point.threshold:g}. It was set, not calibrated: no\nrecall is guaranteed, and the "
+            "probability is the plain logistic of the logit.\n"
+        )
+    rows = "\n".join(
+        f"| `{point.name}` | {point.threshold:.4f} | {point.score:.4f} | {point.guarantee()} |"
+        for point in calibration.points
+    )
+    screened = data.images - data.not_screened
+    return f"""\
+## Operating points
+
+The first is the default. They were fitted on the {screened} images of the calibration part that
+were screened ({data.patients} patients; {data.not_screened} images were refused), which neither
+training nor the choice of the epoch saw. Probabilities: {calibration.calibrator.method.value}.
+
+| name | positive from | logit | guaranteed |
+| --- | --- | --- | --- |
+{rows}
+
+What is guaranteed holds for images like those of the calibration part, from the same source, and
+for no other hospital: calibrate there (`cxrscreen calibrate`).
+"""
 
 
 def _part_row(name: str, part: PartDocument) -> str:

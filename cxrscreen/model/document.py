@@ -2,41 +2,26 @@
 
 The file is canonical: its bytes are what :meth:`BundleDocument.to_bytes` writes, and it
 carries the SHA-256 of its own content. So a single changed byte is found, in the document as
-in the files that it lists - a threshold cannot move in silence.
+in the files that it lists, the calibration with its thresholds among them.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field
 
 from cxrscreen.config import IntendedUseConfig, NetworkConfig, PreprocessConfig
 from cxrscreen.preprocess import Fit, PreprocessSpec
-from cxrscreen.records import IntendedUse, OperatingPoint
+from cxrscreen.records import IntendedUse
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class OperatingPointDocument(_Strict):
-    """An operating point and the fingerprints it belongs to."""
-
-    name: Annotated[str, Field(min_length=1)]
-    threshold: Annotated[float, Field(ge=0.0, le=1.0)]
-    target_recall: Annotated[float, Field(gt=0.0, lt=1.0)] | None
-    model: Sha256
-    preprocessing: Sha256
-    engine: str
-
-    def to_record(self) -> OperatingPoint:
-        """Return the record that travels."""
-        return OperatingPoint(**self.model_dump())
 
 
 class PartDocument(_Strict):
@@ -78,7 +63,7 @@ class TrainingDocument(_Strict):
 
 
 class MetricsDocument(_Strict):
-    """Performance on the validation part at the default operating point."""
+    """Performance on the validation part; counts are at a probability of 0.5."""
 
     auc: Annotated[float, Field(ge=0.0, le=1.0)]
     recall: Annotated[float, Field(ge=0.0, le=1.0)]
@@ -92,24 +77,14 @@ class MetricsDocument(_Strict):
 class BundleDocument(_Strict):
     """The whole of ``bundle.json``."""
 
-    schema_version: Literal[2]
+    schema_version: Literal[3]
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")]
     network: NetworkConfig
     preprocess: PreprocessConfig
     intended_use: IntendedUseConfig
-    operating_points: Annotated[tuple[OperatingPointDocument, ...], Field(min_length=1)]
-    """The first is the default."""
     training: TrainingDocument
     metrics: MetricsDocument
     files: dict[str, Sha256]
-
-    @model_validator(mode="after")
-    def _names_are_unique(self) -> Self:
-        names = [point.name for point in self.operating_points]
-        if len(set(names)) != len(names):
-            message = "two operating points share a name"
-            raise ValueError(message)
-        return self
 
     def preprocess_spec(self) -> PreprocessSpec:
         """Return the deterministic transform."""

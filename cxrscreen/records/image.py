@@ -93,6 +93,8 @@ class ImageRecord:
         ``L``, ``R``, ``B`` or ``U`` of the image, empty if absent.
     burned_in
         Whether DICOM ``BurnedInAnnotation`` is ``YES``.
+    manufacturer
+        DICOM ``Manufacturer`` in capitals, empty if absent or not like a name of one.
     view
         Projection as far as the header tells.
     view_evidence
@@ -131,6 +133,7 @@ class ImageRecord:
     laterality: str = ""
     presentation_intent: str = ""
     burned_in: bool = False
+    manufacturer: str = ""
     view: View = View.UNKNOWN
     view_evidence: str = ""
     patient_orientation: tuple[str, ...] = ()

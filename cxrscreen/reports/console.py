@@ -62,12 +62,20 @@ def print_run(
     rate = summary.inputs / summary.seconds if summary.seconds > 0 else 0.0
     parts.append(
         Text(
-            f"{bundle}, operating point {point.name} (positive from {point.threshold:g}); "
+            f"{bundle}, operating point {point.name}: {_thresholds(point)}. "
+            f"Guaranteed: {point.guarantee()}.\n"
             f"{summary.inputs} inputs in {summary.seconds:.1f} s, {rate:.1f} a second",
             style="dim",
         )
     )
     console.print(Group(*parts))
+
+
+def _thresholds(point: OperatingPoint) -> str:
+    positive = f"positive from {point.threshold:.4g}"
+    if point.lower_threshold is None:
+        return positive
+    return f"{positive}, indeterminate from {point.lower_threshold:.4g}"
 
 
 def is_flagged(row: ScreenRow) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from cxrscreen.calibration.calibration import Calibration
 from cxrscreen.records import OperatingPoint, ScreenRow
 
 #: A cell that starts with one of these would be run as a formula by a spreadsheet.
@@ -20,6 +21,7 @@ class RunFacts:
 
     bundle: str
     bundle_sha256: str
+    calibration: Calibration
     point: OperatingPoint
     version: str
 
@@ -74,13 +76,25 @@ COLUMNS: tuple[Column, ...] = (
     ),
     Column(
         "threshold",
-        "Probability from which the image is positive.",
-        lambda row, run: f"{run.point.threshold:.6f}" if row.prediction else "",
+        "Probability from which the image is `POSITIVE`.",
+        lambda row, run: _number(run.point.threshold, 6) if row.prediction else "",
+    ),
+    Column(
+        "lower_threshold",
+        "Of an operating point with two thresholds, the probability from which the image is "
+        "`INDETERMINATE`.",
+        lambda row, run: _number(run.point.lower_threshold, 6) if row.prediction else "",
     ),
     Column(
         "operating_point",
         "Name of the operating point that the threshold belongs to.",
         lambda row, run: run.point.name if row.prediction else "",
+    ),
+    Column(
+        "guarantee",
+        "What is guaranteed at the operating point, for images like those of the calibration; "
+        "`none` if it was only chosen.",
+        lambda row, run: run.point.guarantee() if row.prediction else "",
     ),
     Column(
         "duplicate_of",
@@ -114,6 +128,7 @@ COLUMNS: tuple[Column, ...] = (
         lambda row, _: _number(row.record.age_years, 2),
     ),
     Column("sex", "DICOM PatientSex.", lambda row, _: row.record.sex),
+    Column("manufacturer", "DICOM Manufacturer.", lambda row, _: row.record.manufacturer),
     Column("study_instance_uid", "Study.", lambda row, _: row.record.study_instance_uid),
     Column("series_instance_uid", "Series.", lambda row, _: row.record.series_instance_uid),
     Column("sop_instance_uid", "Image.", lambda row, _: row.record.sop_instance_uid),
@@ -125,11 +140,26 @@ COLUMNS: tuple[Column, ...] = (
     Column("bundle", "Name of the model bundle.", lambda _, run: run.bundle),
     Column("bundle_sha256", "Hash of the whole bundle.", lambda _, run: run.bundle_sha256),
     Column(
+        "model",
+        "Fingerprint of architecture and weights.",
+        lambda _, run: run.point.model,
+    ),
+    Column(
         "preprocessing",
         "Fingerprint of the deterministic transform.",
         lambda _, run: run.point.preprocessing,
     ),
     Column("engine", "Runtime and arithmetic.", lambda _, run: run.point.engine),
+    Column(
+        "calibration",
+        "SHA-256 of the calibration, the bundle's own or the site's.",
+        lambda _, run: run.calibration.sha256,
+    ),
+    Column(
+        "prevalence",
+        "Prevalence that the probability was adjusted to; empty if it is that of the calibration.",
+        lambda _, run: _number(run.calibration.document.site_prevalence, 6),
+    ),
     Column("cxrscreen_version", "Version of cxrscreen.", lambda _, run: run.version),
     Column("seconds", "Time spent on this input.", lambda row, _: _number(row.seconds, 3)),
 )

@@ -5,20 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import ValidationError
 from torch import nn
 
 from cxrscreen import intake, preprocess
-from cxrscreen.config import DataConfig
-from cxrscreen.data.dataset import LabelledImage, fingerprint
-from cxrscreen.data.load import load_split
-from cxrscreen.errors import BundleError, DatasetError, ImageRefusedError
+from cxrscreen.data.dataset import LabelledImage
+from cxrscreen.errors import DatasetError, ImageRefusedError
 from cxrscreen.evaluation.metrics import confusion, roc_auc
 from cxrscreen.model.bundle import ModelBundle
 from cxrscreen.preprocess import PreprocessSpec
@@ -75,49 +71,6 @@ class ResizedImages:
 
     pixels: torch.Tensor
     labels: NDArray[np.int64]
-
-
-def bundle_part(bundle: ModelBundle, data: Path, part: str) -> tuple[LabelledImage, ...]:
-    """Return a part of the data that a bundle was made from.
-
-    Parameters
-    ----------
-    bundle
-        Says how the data were read and split.
-    data
-        The labelled folder, table or split file that the bundle was trained with.
-    part
-        ``training``, ``validation`` or ``calibration``.
-
-    Raises
-    ------
-    DatasetError
-        The images are not those that the bundle names, by their fingerprint.
-    BundleError
-        The bundle was made without such a part, or by another version.
-    """
-    training = bundle.document.training
-    recorded = {
-        "training": training.training,
-        "validation": training.validation,
-        "calibration": training.calibration,
-    }.get(part)
-    if recorded is None:
-        message = f"{bundle.name}: was made without a {part} part"
-        raise BundleError(message, hint="Take validation.")
-    try:
-        # No more than what decides the split: the rest may be of an earlier version.
-        config = DataConfig.model_validate(training.config["data"])
-        seed = int(training.config["train"]["seed"])
-    except (ValidationError, KeyError, TypeError, ValueError) as error:
-        message = f"{bundle.name}: its configuration is of another version"
-        raise BundleError(message, hint="Train it again with this version.") from error
-    images = load_split(data, config, seed=seed).parts()[part]
-    if fingerprint(images) != recorded.fingerprint:
-        message = f"{data}: its {part} part is not the one that {bundle.name} was made with"
-        hint = f"Give the data, or the split file, of that training: {recorded.images} images."
-        raise DatasetError(message, hint=hint)
-    return images
 
 
 def stratified(images: Sequence[LabelledImage], limit: int) -> tuple[LabelledImage, ...]:

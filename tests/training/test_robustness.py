@@ -22,6 +22,7 @@ from torch import nn
 
 from cxrscreen import load_bundle, preprocess
 from cxrscreen.config import DataConfig
+from cxrscreen.data.bundle_part import bundle_part
 from cxrscreen.data.dataset import LabelledImage, fingerprint
 from cxrscreen.data.load import load_split
 from cxrscreen.errors import BundleError, DatasetError
@@ -32,7 +33,6 @@ from cxrscreen.training.robustness import (
     ConditionFigures,
     Figures,
     ResizedImages,
-    bundle_part,
     distorted_logits,
     judged_under,
     mean_figures,

@@ -29,7 +29,7 @@ class TableRow:
     sha256: str = ""
 
 
-def read_table(path: Path) -> LabelledData:
+def read_table(path: Path, further: Sequence[str] = ()) -> LabelledData:
     """Return the images of a table.
 
     Parameters
@@ -38,17 +38,21 @@ def read_table(path: Path) -> LabelledData:
         Has the columns ``path`` (from the table's own folder, or absolute), ``label`` (0, 1,
         normal or pneumonia) and ``patient``; ``age`` (years), ``sex``, ``view``, ``site`` and
         ``part`` are read where they are there.
+    further
+        Other columns to read, in lower case, into ``attributes``.
 
     Raises
     ------
     DatasetError
         A column is missing, or a row lacks something; the message names the row.
     """
-    rows, notes = read_table_rows(path)
+    rows, notes = read_table_rows(path, further)
     return LabelledData(tuple(row.image for row in rows), notes)
 
 
-def read_table_rows(path: Path) -> tuple[tuple[TableRow, ...], tuple[str, ...]]:
+def read_table_rows(
+    path: Path, further: Sequence[str] = ()
+) -> tuple[tuple[TableRow, ...], tuple[str, ...]]:
     """Return the rows of a table sorted by the images' names, and notes.
 
     Raises
@@ -56,9 +60,9 @@ def read_table_rows(path: Path) -> tuple[tuple[TableRow, ...], tuple[str, ...]]:
     DatasetError
         As :func:`read_table`.
     """
-    known = (*REQUIRED, *OPTIONAL, CONTENT)
+    known = (*REQUIRED, *OPTIONAL, CONTENT, *further)
     table = read_rows(path, known)
-    table.require(*REQUIRED)
+    table.require(*REQUIRED, *further)
     if not table.rows:
         message = f"{path}: has no rows"
         raise DatasetError(message, hint="A row for each image is needed.")
@@ -67,7 +71,7 @@ def read_table_rows(path: Path) -> tuple[tuple[TableRow, ...], tuple[str, ...]]:
     missing: list[TableRow] = []
     for number, cells in table.rows:
         try:
-            row = _row(path.parent, number, cells)
+            row = _row(path.parent, number, cells, further)
         except ValueError as error:
             message = f"{path}, row {number}: {error}"
             raise DatasetError(message, hint="Mend the row, or leave it out.") from error
@@ -88,7 +92,7 @@ def read_table_rows(path: Path) -> tuple[tuple[TableRow, ...], tuple[str, ...]]:
     return tuple(sorted(_named(rows), key=lambda row: row.image.name)), notes
 
 
-def _row(folder: Path, number: int, cells: dict[str, str]) -> TableRow:
+def _row(folder: Path, number: int, cells: dict[str, str], further: Sequence[str]) -> TableRow:
     for column in REQUIRED:
         if not cells[column]:
             message = f"the {column} is empty"
@@ -106,6 +110,7 @@ def _row(folder: Path, number: int, cells: dict[str, str]) -> TableRow:
             view=cells.get("view") or None,
             site=cells.get("site") or None,
             part=cells.get("part") or None,
+            attributes=tuple((name, cells[name]) for name in further),
         ),
         cells.get(CONTENT, "").lower(),
     )

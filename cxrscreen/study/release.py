@@ -1,10 +1,10 @@
-"""From a trained network to a bundle: weights, document, card, curves."""
+"""From a trained network to a bundle: weights, calibration, document, card, curves."""
 
 from __future__ import annotations
 
 import platform
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -12,31 +12,55 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from cxrscreen.calibration.calibration import Calibration
+from cxrscreen.calibration.policies import Aim
 from cxrscreen.config import TrainingConfig
 from cxrscreen.data.dataset import LabelledImage, fingerprint
 from cxrscreen.data.split import Split
+from cxrscreen.errors import CalibrationError
 from cxrscreen.evaluation.figures import training_curves
 from cxrscreen.evaluation.metrics import confusion, roc_auc
-from cxrscreen.model.bundle import CARD, DOCUMENT, WEIGHTS, save_weights, sha256_of_file
+from cxrscreen.model.bundle import (
+    CALIBRATION,
+    CARD,
+    DOCUMENT,
+    WEIGHTS,
+    ModelBundle,
+    save_weights,
+    sha256_of_file,
+)
 from cxrscreen.model.card import model_card
 from cxrscreen.model.document import (
     BundleDocument,
     MetricsDocument,
-    OperatingPointDocument,
     PartDocument,
     PretrainedDocument,
     TrainingDocument,
     model_fingerprint,
-    preprocess_spec,
 )
-from cxrscreen.model.predictor import ENGINE
 from cxrscreen.output import new_folder
+from cxrscreen.pipeline import ScreenOptions
+from cxrscreen.study.calibrate import fit_calibration, scores_of, uncalibrated
+from cxrscreen.study.predict import screen_labelled
 from cxrscreen.training.trainer import TrainedModel
+from cxrscreen.vocabulary import Policy
 
 CURVES = "training_curves.png"
 HISTORY = "history.csv"
+#: The default operating point is the first that the calibration part supports.
+TARGET_RECALLS = (0.95, 0.98, 0.90)
+CONFIDENCE = 0.95
 _THRESHOLD = 0.5
 _PACKAGES = ("cxrscreen", "torch", "monai", "pytorch-ignite", "numpy", "SimpleITK", "pydicom")
+
+
+@dataclass(frozen=True, slots=True)
+class Released:
+    """A bundle that was written, and what its maker should know of it, a sentence each."""
+
+    document: BundleDocument
+    calibration: Calibration
+    notes: tuple[str, ...]
 
 
 def write_bundle(
@@ -46,8 +70,14 @@ def write_bundle(
     trained: TrainedModel,
     *,
     force: bool = False,
-) -> BundleDocument:
+    device: str = "auto",
+    on_image: Callable[[], object] = lambda: None,
+) -> Released:
     """Write a bundle; the folder appears as a whole or not at all.
+
+    The calibration part is screened the way the bundle will screen, and what comes out fits
+    probabilities and thresholds. Without such a part, or where it is too small, the one
+    operating point is a probability of 0.5 and nothing is guaranteed.
 
     Parameters
     ----------
@@ -57,6 +87,10 @@ def write_bundle(
         What it is made from.
     force
         Replace a folder that stands there.
+    device
+        Where the calibration part is screened.
+    on_image
+        Called after each of its images.
 
     Raises
     ------
@@ -69,35 +103,73 @@ def write_bundle(
         history.to_csv(place / HISTORY, index=False, float_format="%.6g", lineterminator="\n")
         columns = {str(name): history[name].tolist() for name in history.columns}
         training_curves(place / CURVES, columns, best_epoch=trained.best_epoch)
-        document = _document(config, split, trained, weights_sha256)
-        (place / CARD).write_text(model_card(document), encoding="utf-8", newline="\n")
-        files = {name: sha256_of_file(place / name) for name in (WEIGHTS, HISTORY, CURVES, CARD)}
+        document = _document(config, split, trained)
+        plain = _bundle(document, trained, weights_sha256)
+        options = ScreenOptions(device=device)
+        calibration, notes = _calibrate(plain, split.calibration, options, on_image)
+        (place / CALIBRATION).write_bytes(calibration.document.to_bytes())
+        (place / CARD).write_text(model_card(document, calibration), encoding="utf-8", newline="\n")
+        names = (WEIGHTS, CALIBRATION, HISTORY, CURVES, CARD)
+        files = {name: sha256_of_file(place / name) for name in names}
         document = document.model_copy(update={"files": files})
         (place / DOCUMENT).write_bytes(document.to_bytes())
-    return document
+    return Released(document, calibration, notes)
 
 
-def _document(
-    config: TrainingConfig, split: Split, trained: TrainedModel, weights_sha256: str
-) -> BundleDocument:
+def _calibrate(
+    bundle: ModelBundle,
+    images: Sequence[LabelledImage],
+    options: ScreenOptions,
+    on_image: Callable[[], object],
+) -> tuple[Calibration, tuple[str, ...]]:
+    if not images:
+        return bundle.calibration, ("no calibration part: nothing is guaranteed",)
+    rows = screen_labelled(bundle, images, options, on_image=on_image)
+    aims, notes = [], []
+    try:
+        scores = scores_of(rows)
+        for target in TARGET_RECALLS:
+            aim = Aim(Policy.TARGET_RECALL, target_recall=target, confidence=CONFIDENCE)
+            try:
+                scores.choose(aim)
+            except CalibrationError as error:
+                notes.append(f"calibration: {error.one_line()}")
+            else:
+                aims.append(aim)
+        if not aims:
+            return bundle.calibration, (*notes, "nothing is guaranteed at the operating point")
+        fitted = fit_calibration(bundle, rows, aims, name=bundle.name)
+    except CalibrationError as error:
+        return bundle.calibration, (f"calibration: {error.one_line()}",)
+    return fitted.calibration, tuple(notes)
+
+
+def _bundle(document: BundleDocument, trained: TrainedModel, weights_sha256: str) -> ModelBundle:
+    """Return the bundle as far as it is known before its calibration."""
+    spec = document.preprocess_spec()
+    model = model_fingerprint(document.network, weights_sha256)
+    return ModelBundle(
+        name=document.name,
+        sha256="",
+        network=trained.network,
+        model_fingerprint=model,
+        spec=spec,
+        intended_use=document.intended_use_record(),
+        calibration=uncalibrated(document.name, model=model, preprocessing=spec.fingerprint()),
+        document=document,
+    )
+
+
+def _document(config: TrainingConfig, split: Split, trained: TrainedModel) -> BundleDocument:
     labels = np.array([image.label for image in split.validation])
     probabilities = 1.0 / (1.0 + np.exp(-trained.validation_logits))
     counts = confusion(labels, probabilities, threshold=_THRESHOLD)
-    point = OperatingPointDocument(
-        name="fixed-0.5",
-        threshold=_THRESHOLD,
-        target_recall=None,
-        model=model_fingerprint(config.network, weights_sha256),
-        preprocessing=preprocess_spec(config.preprocess).fingerprint(),
-        engine=ENGINE,
-    )
     return BundleDocument(
-        schema_version=2,
+        schema_version=3,
         name=config.name,
         network=config.network,
         preprocess=config.preprocess,
         intended_use=config.intended_use,
-        operating_points=(point,),
         training=TrainingDocument(
             config=_public(config),
             training=_part(split.training),

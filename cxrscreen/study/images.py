@@ -1,0 +1,118 @@
+"""Which labelled images a study is of, and whether the model has seen them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from cxrscreen.config import DataConfig
+from cxrscreen.data.bundle_part import bundle_part
+from cxrscreen.data.dataset import LabelledImage
+from cxrscreen.data.load import read_labelled
+from cxrscreen.errors import BundleError, DatasetError
+from cxrscreen.model.bundle import ModelBundle
+
+_PARTS = ("training", "validation", "calibration")
+
+
+@dataclass(frozen=True, slots=True)
+class StudyImages:
+    """Images, the part of the bundle's own data that they are, and what to know of them.
+
+    Attributes
+    ----------
+    images
+        Sorted by name.
+    part
+        ``training``, ``validation`` or ``calibration`` of the data that the bundle was made
+        from; empty for other images.
+    trained_on
+        How many of them the model was trained on, as far as its fingerprints tell.
+    notes
+        A sentence each.
+    """
+
+    images: tuple[LabelledImage, ...]
+    part: str
+    trained_on: int
+    notes: tuple[str, ...]
+
+
+def study_images(
+    bundle: ModelBundle,
+    data: Path,
+    *,
+    part: str | None,
+    config: DataConfig,
+    columns: Sequence[str] = (),
+) -> StudyImages:
+    """Return the labelled images that a study is of.
+
+    Parameters
+    ----------
+    bundle
+        The model.
+    data
+        A folder in a known layout, a table or a split file.
+    part
+        Of the data that the bundle was made from, found again by its fingerprint; all images
+        of ``data`` if ``None``.
+    config
+        How to read ``data`` where no part is asked for.
+    columns
+        Further columns of a table to read.
+
+    Raises
+    ------
+    DatasetError
+        The data cannot be read, or are not those that the bundle was made from.
+    BundleError
+        The bundle was made without such a part.
+    """
+    if part is not None:
+        if columns:
+            message = f"--part {part}: the bundle's own data have no further columns"
+            raise DatasetError(message, hint="Leave one of the two out.")
+        images = bundle_part(bundle, data, part)
+        trained_on = len(images) if part == "training" else 0
+        return StudyImages(images, part, trained_on, _notes_of(part, trained_on, len(images)))
+    found = read_labelled(data, config, columns=columns)
+    contained = _contained(bundle, data, found.images)
+    trained_on = contained.get("training", 0)
+    whole = next((name for name, count in contained.items() if count == len(found.images)), "")
+    notes = _notes_of(whole, trained_on, len(found.images))
+    return StudyImages(found.images, whole, trained_on, (*found.notes, *notes))
+
+
+def _contained(bundle: ModelBundle, data: Path, images: Sequence[LabelledImage]) -> dict[str, int]:
+    """Return how many of the images are in each part that the bundle was made from."""
+    training = bundle.document.training
+    recorded = (training.training, training.validation, training.calibration)
+    total = sum(part.images for part in recorded if part is not None)
+    if len(images) < total:
+        # Whoever gives less than all of it gives another folder, or a split file's part.
+        return {}
+    contained = {}
+    for name in _PARTS:
+        try:
+            contained[name] = len(bundle_part(bundle, data, name))
+        except (BundleError, DatasetError):
+            continue
+    return contained
+
+
+def _notes_of(part: str, trained_on: int, total: int) -> tuple[str, ...]:
+    if trained_on:
+        which = "all of" if trained_on == total else f"{trained_on:,} of"
+        return (
+            (
+                f"the model was trained on {which} the {total:,} images: figures of them tell "
+                "nothing of others. --part calibration takes those that it has not seen"
+            ),
+        )
+    if part == "validation":
+        return ("the epoch was chosen on these images: figures of them are a little too good",)
+    if part == "calibration":
+        return ("thresholds were fitted on these images; neither training nor the epoch was",)
+    return ()
