@@ -1,0 +1,143 @@
+"""Limits of a metric out of its resamples."""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit, logit
+from scipy.stats import t
+
+from cxrscreen.errors import MetricError
+from cxrscreen.evaluation.intervals import Interval
+
+Floats = NDArray[np.float64]
+_LEAST_DEFINED: Final = 0.9
+_LEAST_PATIENTS: Final = 2
+#: Below this a spread is what rounding leaves.
+_NOTHING: Final = 1e-12
+#: How far the calibration gaps are scaled in search of a limit.
+_SCALES: Final = np.linspace(0, 3, 61)
+
+
+def student(level: float, patients: int) -> float:
+    """Return the two-sided quantile of Student's distribution for a number of patients."""
+    return float(t.ppf((1 + level) / 2, patients - 1))
+
+
+def standard_error(values: Floats, patients: int) -> float:
+    """Return the standard error of a statistic from its resamples.
+
+    The resamples spread as if the variance were divided by ``m`` and not by ``m - 1``; with
+    ``m`` patients, that is put right.
+
+    Parameters
+    ----------
+    values
+        ``[replicates]``: the statistic of each resample, NaN where it is undefined.
+    patients
+        The patients whose images the statistic is about.
+
+    Raises
+    ------
+    MetricError
+        There are fewer than two patients, the statistic is undefined on more than one resample
+        in ten, or it is the same on all of them.
+    """
+    if patients < _LEAST_PATIENTS:
+        message = f"{patients} patient: an interval needs at least two"
+        raise MetricError(message, hint="Add images of further patients.")
+    defined = values[np.isfinite(values)]
+    if defined.size < _LEAST_DEFINED * values.size:
+        message = f"undefined on {values.size - defined.size} of {values.size} resamples"
+        raise MetricError(message, hint="Add patients of the rarer class.")
+    spread = float(defined.std(ddof=1))
+    if spread < _NOTHING:
+        message = "the same on every resample"
+        raise MetricError(message, hint="Add images of further patients.")
+    return spread * math.sqrt(patients / (patients - 1))
+
+
+def log_odds_interval(value: float, error: float, *, patients: int, level: float) -> Interval:
+    """Return the interval of a metric between 0 and 1 by its standard error on log odds.
+
+    Percentiles of the resamples are too high and too narrow where a metric is close to 1. The
+    limits are ``expit(logit(value) ± t * error / (value (1 - value)))``, with Student's quantile
+    of ``patients - 1`` degrees of freedom.
+
+    Parameters
+    ----------
+    value
+        The metric, between 0 and 1, neither of them.
+    error
+        Its standard error.
+    patients
+        The patients whose images it is about.
+    level
+        Of the interval, between 0 and 1.
+    """
+    half = student(level, patients) * error / (value * (1 - value))
+    low, high = expit(logit(value) + np.array([-half, half]))
+    return Interval(float(low), float(high), level)
+
+
+def calibration_error_interval(
+    gaps: Floats, resampled: Floats, *, patients: int, level: float
+) -> Interval:
+    """Return the interval of the calibration error by inverting a test.
+
+    The error of a sample is too large, because chance moves every bin away from the diagonal;
+    that of its resamples is too large twice, so that neither percentiles nor a standard error
+    give limits. Instead the observed gaps are scaled by a factor, the deviations of the
+    resamples are added, and the errors that would be observed then are looked at: a limit is
+    the error at the factor for which the observed one is just improbable (a test-inversion
+    bootstrap: Carpenter, *Journal of the Royal Statistical Society B* 61, 1999). A model that
+    may be perfectly calibrated has the lower limit 0. The observed error lies within the limits.
+
+    Parameters
+    ----------
+    gaps
+        ``[bins]``: mean probability less share of positives, times the share of images.
+    resampled
+        ``[replicates, bins]``: the same of the resamples.
+    patients
+        How many there are.
+    level
+        Of the interval, between 0 and 1.
+
+    Raises
+    ------
+    MetricError
+        There are fewer than two patients, or all resamples are the same.
+    """
+    if patients < _LEAST_PATIENTS:
+        message = f"{patients} patient: an interval needs at least two"
+        raise MetricError(message, hint="Add images of further patients.")
+    deviations = (resampled - gaps) * math.sqrt(patients / (patients - 1))
+    if float(np.abs(deviations).max()) < _NOTHING:
+        message = "the same on every resample"
+        raise MetricError(message, hint="Add images of further patients.")
+    observed = float(np.abs(gaps).sum())
+    larger = np.array(
+        [np.mean(np.abs(scale * gaps + deviations).sum(axis=1) >= observed) for scale in _SCALES]
+    )
+    # Where the gaps are next to nothing, the share need not rise at every step.
+    larger = np.maximum.accumulate(larger)
+    tail = (1 - level) / 2
+    low, high = (_crossing(larger, share) * observed for share in (tail, 1 - tail))
+    # So few images that chance alone makes a larger error: the observed one stays within.
+    return Interval(min(low, observed), min(max(high, observed), 1.0), level)
+
+
+def _crossing(larger: Floats, share: float) -> float:
+    """Return the scale at which the share of larger errors passes ``share``."""
+    if larger[0] >= share:
+        return 0.0
+    after = int(np.searchsorted(larger, share))
+    if after == larger.size:
+        return float(_SCALES[-1])
+    low, high = larger[after - 1], larger[after]
+    part = (share - low) / (high - low)
+    return float(_SCALES[after - 1] + part * (_SCALES[after] - _SCALES[after - 1]))
