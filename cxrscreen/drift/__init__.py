@@ -1,1 +1,1 @@
-"""Has anything changed since the reference? Pure functions of scores and counts."""
+"""What has changed since the reference: pure functions of scores and counts."""
