@@ -19,6 +19,8 @@ from cxrscreen.errors import OutputError
 BUNDLE_DOCUMENT = "bundle.json"
 #: The bytes by which a file is recognised as a report.
 REPORT_START = b"source,status,decision,"
+#: The files by which a folder is recognised as an evaluation or a comparison.
+STUDY_DOCUMENTS = ("evaluation.json", "comparison.json")
 #: The text chunk by which a PNG is recognised as a preview of augmentation.
 PREVIEW_SOFTWARE = "cxrscreen data preview"
 #: What a calibration of a site says it is.
@@ -60,6 +62,13 @@ def _names(path: Path, mark: bytes) -> bool:
         return False
     with path.open("rb") as stream:
         return mark in stream.read(_MAX_MARK_BYTES)
+
+
+def is_study(path: Path) -> bool:
+    """Return whether a folder holds an evaluation or a comparison, by its document."""
+    if path.is_symlink() or not path.is_dir():
+        return False
+    return any((path / name).is_file() for name in STUDY_DOCUMENTS)
 
 
 def is_preview(path: Path) -> bool:

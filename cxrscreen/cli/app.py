@@ -17,7 +17,9 @@ from typing import Annotated, Final, ParamSpec
 import typer
 
 from cxrscreen.cli import calibrate as calibrate_module
+from cxrscreen.cli import compare as compare_module
 from cxrscreen.cli import drift as drift_module
+from cxrscreen.cli import evaluate as evaluate_module
 from cxrscreen.cli import inspect as inspect_module
 from cxrscreen.cli import screen as screen_module
 from cxrscreen.cli import train as train_module
@@ -100,6 +102,8 @@ app.command(name="screen")(translated(screen_module.screen))
 app.command(name="calibrate")(translated(calibrate_module.calibrate))
 app.command(name="inspect")(translated(inspect_module.inspect))
 app.command(name="train")(translated(train_module.train))
+app.command(name="compare")(translated(compare_module.compare))
+app.command(name="evaluate")(translated(evaluate_module.evaluate))
 app.command(name="drift")(translated(drift_module.drift))
 app.add_typer(data_app)
 data_app.command(name="audit")(translated(data_audit_module.audit))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from cxrscreen.cli import options
+from cxrscreen.cli.reading import Reading
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -23,9 +24,7 @@ _DEFAULT_PER: Final = 1000
 
 def calibrate(  # noqa: PLR0915 - a step for each thing that may be wrong with what was asked
     *,
-    data: Annotated[
-        Path, typer.Option(help="Labelled images: a folder, a table or a split file.")
-    ],
+    data: Annotated[Path, typer.Option(help="Labelled images: a folder, a table or a split file.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="The calibration to write (JSON).")],
     bundle: options.Bundle = None,
     part: options.Part = None,
@@ -100,9 +99,7 @@ def calibrate(  # noqa: PLR0915 - a step for each thing that may be wrong with w
     allow_for_processing: options.AllowForProcessing = False,
     workers: options.Workers = None,
     time_limit: options.TimeLimit = 10.0,
-    force: Annotated[
-        bool, typer.Option("--force", help="Replace an earlier calibration.")
-    ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace an earlier calibration.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no tables.")] = False,
 ) -> None:
     """Fit probabilities and thresholds to labelled images, and say what they guarantee.
@@ -111,7 +108,6 @@ def calibrate(  # noqa: PLR0915 - a step for each thing that may be wrong with w
     preprocessing and its engine. Where the images are too few for what is
     asked, it says how many are needed and writes nothing (exit code 2).
     """
-    from cxrscreen.cli.data.options import data_config
     from cxrscreen.errors import CalibrationError, UsageError
     from cxrscreen.output import check_writable, is_calibration, is_programme, new_file
 
@@ -128,8 +124,20 @@ def calibrate(  # noqa: PLR0915 - a step for each thing that may be wrong with w
     if programme:
         for path in (table, figure):
             check_writable(path, force=force, replaceable=is_programme)
-    settings = data_config(config, layout, patient_pattern)
-
+    reading = Reading(
+        config=config,
+        layout=layout,
+        patient_pattern=patient_pattern,
+        batch_size=batch_size,
+        device=device,
+        out_of_scope=allow_out_of_scope,
+        secondary_capture=allow_secondary_capture,
+        for_processing=allow_for_processing,
+        workers=workers,
+        time_limit=time_limit,
+        quiet=quiet,
+    )
+    reading.check()
     aims = _aims(
         target_recall,
         target_specificity,
@@ -143,42 +151,23 @@ def calibrate(  # noqa: PLR0915 - a step for each thing that may be wrong with w
     )
 
     from cxrscreen.model.bundle import load_bundle
-    from cxrscreen.pipeline import ScreenOptions
     from cxrscreen.study.calibrate import fit_calibration
-    from cxrscreen.study.images import study_images
     from cxrscreen.study.programme import programme_of, write_programme
 
     model = load_bundle(bundle)
-    found = study_images(model, data, part=part, config=settings)
+    found = reading.images(model, data, part)
     if found.trained_on:
         message = f"{data}: the model was trained on {found.trained_on:,} of the images"
         hint = "Take --part calibration, or images that it has not seen."
         raise CalibrationError(message, hint=hint)
-    how = ScreenOptions(
-        batch_size=batch_size,
-        device=device.value,
-        permissions=options.permissions(
-            out_of_scope=allow_out_of_scope,
-            secondary_capture=allow_secondary_capture,
-            for_processing=allow_for_processing,
-        ),
-        workers=workers,
-        seconds_per_image=time_limit,
-    )
-    rows = options.screen_labelled_images(model, found, how, quiet=quiet, what="screening")
-    fitted = fit_calibration(
-        model, rows, aims, name=name or out.stem, site_prevalence=prevalence
-    )
+    rows = reading.screen(model, found, reading.screen_options())
+    fitted = fit_calibration(model, rows, aims, name=name or out.stem, site_prevalence=prevalence)
     shown: tuple[ProgrammeRow, ...] = ()
     with new_file(out, force=force, replaceable=is_calibration) as temporary:
         temporary.write_bytes(fitted.calibration.document.to_bytes())
         if programme and prevalence is not None:
-            shown = programme_of(
-                fitted.calibration, prevalence=prevalence, per=per or _DEFAULT_PER
-            )
-            write_programme(
-                fitted.calibration, shown, table=table, figure=figure, force=force
-            )
+            shown = programme_of(fitted.calibration, prevalence=prevalence, per=per or _DEFAULT_PER)
+            write_programme(fitted.calibration, shown, table=table, figure=figure, force=force)
     if not quiet:
         _print(fitted, shown, out)
 
@@ -265,9 +254,13 @@ def _print(fitted: FittedCalibration, shown: tuple[ProgrammeRow, ...], out: Path
         for line in calibration_lines(fitted.calibration, fitted.fitted):
             console.print(Text(printable(line)), soft_wrap=True)
         console.print(points_table(fitted.calibration))
-        for choice in fitted.choices:
+        for point, choice in zip(fitted.calibration.points, fitted.choices, strict=True):
+            console.print(
+                Text.assemble((point.name, "bold"), f" guarantees: {point.guarantee()}"),
+                soft_wrap=True,
+            )
             for note in choice.notes:
-                console.print(Text(f"{choice.name}: {note}", style="dim"), soft_wrap=True)
+                console.print(Text(f"  {note}", style="dim"), soft_wrap=True)
         if shown:
             console.print(programme_table(shown))
         console.print(Text(f"calibration: {printable(str(out))}", style="dim"), soft_wrap=True)

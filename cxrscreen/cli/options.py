@@ -13,10 +13,7 @@ from cxrscreen.cli.data.options import Layout
 if TYPE_CHECKING:
     from cxrscreen.calibration.calibration import Calibration
     from cxrscreen.model.bundle import ModelBundle
-    from cxrscreen.pipeline import ScreenOptions
     from cxrscreen.records import OperatingPoint, Permissions
-    from cxrscreen.study.images import StudyImages
-    from cxrscreen.study.predict import LabelledRow
 
 
 class Device(StrEnum):
@@ -210,24 +207,8 @@ PatientPattern = Annotated[
         help="Regular expression on file names; its groups are the patient.", show_default=False
     ),
 ]
-
-
-def screen_labelled_images(
-    model: ModelBundle,
-    found: StudyImages,
-    how: ScreenOptions,
-    *,
-    quiet: bool,
-    what: str,
-) -> tuple[LabelledRow, ...]:
-    """Screen the images of a study under a progress bar, after saying what is to be known."""
-    from cxrscreen.cli.progress import screening_progress
-    from cxrscreen.errors import printable
-    from cxrscreen.study.predict import screen_labelled
-
-    if not quiet:
-        for note in found.notes:
-            typer.echo(printable(note), err=True)
-    with screening_progress(quiet=quiet) as progress:
-        task = progress.add_task(what, total=len(found.images))
-        return screen_labelled(model, found.images, how, on_image=lambda: progress.advance(task))
+Level = Annotated[float, typer.Option(metavar="SHARE", help="Of the intervals.")]
+Replicates = Annotated[
+    int, typer.Option(min=100, help="Resamples of patients behind each interval.")
+]
+Seed = Annotated[int, typer.Option(min=0, help="Of the resamples.")]

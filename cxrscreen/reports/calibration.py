@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Final
+
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
@@ -9,6 +12,9 @@ from cxrscreen.calibration.calibration import Calibration
 from cxrscreen.calibration.fit import FittedCalibrator
 from cxrscreen.calibration.programme import Estimate, ProgrammeRow
 from cxrscreen.errors import printable
+
+_TEN: Final = 10
+_HUNDRED: Final = 100
 
 
 def calibration_lines(calibration: Calibration, fitted: FittedCalibrator) -> tuple[str, ...]:
@@ -30,69 +36,67 @@ def calibration_lines(calibration: Calibration, fitted: FittedCalibrator) -> tup
 
 def points_table(calibration: Calibration) -> Table:
     """Return the operating points with their figures on the calibration images."""
-    table = Table(title="Operating points", title_justify="left", title_style="bold")
-    table.add_column("name", no_wrap=True)
+    table = _table("Operating points, on the calibration images")
+    table.add_column("name", overflow="fold")
     for name in ("positive from", "recall", "specificity", "flagged"):
-        table.add_column(name, justify="right")
-    table.add_column("guaranteed")
+        table.add_column(name, justify="right", no_wrap=True)
     for point, document in zip(
         calibration.points, calibration.document.operating_points, strict=True
     ):
         figures = document.figures
         shares = (
-            [figures.recall, figures.specificity, figures.flag_rate]
-            if figures is not None
-            else [None, None, None]
+            ["", "", ""]
+            if figures is None
+            else [_share(each) for each in (figures.recall, figures.specificity, figures.flag_rate)]
         )
         threshold = f"{point.threshold:.4g}"
         if point.lower_threshold is not None:
-            threshold = f"{threshold}\nindeterminate from {point.lower_threshold:.4g}"
-        table.add_row(
-            Text(printable(point.name)),
-            threshold,
-            *(_share(share) for share in shares),
-            point.guarantee(),
-        )
-    table.caption = "the first is the default; limits of 95%, on the calibration images"
-    table.caption_justify = "left"
+            threshold = f"{threshold}\n({point.lower_threshold:.4g})"
+        table.add_row(Text(printable(point.name)), threshold, *shares)
+    table.caption = "the first is the default; intervals of 95%"
+    if any(point.lower_threshold is not None for point in calibration.points):
+        table.caption += "; in brackets: indeterminate from"
     return table
 
 
 def programme_table(rows: tuple[ProgrammeRow, ...]) -> Table:
     """Return what each operating point comes to in a programme."""
     first = rows[0]
-    table = Table(
-        title=f"Of {first.per:,} images at a prevalence of {first.prevalence:g}",
-        title_justify="left",
-        title_style="bold",
-    )
-    table.add_column("operating point", no_wrap=True)
-    for name in ("flagged", "missed", "false alarms", "PPV", "NPV", "read per case"):
-        table.add_column(name, justify="right")
+    table = _table(f"Of {first.per:,} images at a prevalence of {first.prevalence:g}")
+    table.add_column("operating point", overflow="fold", min_width=14)
+    for name in ("flagged", "missed", "false\nalarms", "PPV", "NPV", "read\nper case"):
+        table.add_column(name, justify="right", no_wrap=True)
     for row in rows:
+        counts = (row.flagged, row.missed, row.false_alarms)
         table.add_row(
             Text(printable(row.name)),
-            *(
-                _estimate(estimate, digits)
-                for estimate, digits in (
-                    (row.flagged, 1),
-                    (row.missed, 2),
-                    (row.false_alarms, 1),
-                    (row.ppv, 3),
-                    (row.npv, 4),
-                    (row.number_needed_to_read, 2),
-                )
-            ),
+            *(_estimate(each) for each in counts),
+            *(_estimate(each, digits=3) for each in (row.ppv, row.npv)),
+            _estimate(row.number_needed_to_read),
         )
+    table.caption = "intervals of 95%; the prevalence is taken as known"
     return table
 
 
-def _share(share: tuple[float, float, float] | None) -> str:
-    return "" if share is None else f"{share[0]:.3f}\n{share[1]:.3f} to {share[2]:.3f}"
+def _table(title: str) -> Table:
+    return Table(
+        title=title,
+        title_justify="left",
+        title_style="bold",
+        caption_justify="left",
+        box=SIMPLE_HEAD,
+    )
 
 
-def _estimate(estimate: Estimate, digits: int) -> str:
+def _share(share: tuple[float, float, float]) -> str:
+    return f"{share[0]:.3f}\n{share[1]:.3f}–{share[2]:.3f}"
+
+
+def _estimate(estimate: Estimate, *, digits: int | None = None) -> str:
+    """Return a figure above its interval, rounded to what a reader can use."""
     if estimate.value is None:
         return "-"
+    if digits is None:
+        digits = 0 if estimate.value >= _HUNDRED else 1 if estimate.value >= _TEN else 2
     high = "∞" if estimate.high is None else f"{estimate.high:.{digits}f}"
-    return f"{estimate.value:.{digits}f}\n{estimate.low:.{digits}f} to {high}"
+    return f"{estimate.value:.{digits}f}\n{estimate.low:.{digits}f}–{high}"

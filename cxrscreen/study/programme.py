@@ -98,9 +98,7 @@ def write_programme(
         writer.writerow([*start, "score", *limits])
         for row in rows:
             cells = [_cell(value) for name in _FIGURES for value in _limits(getattr(row, name))]
-            writer.writerow(
-                [row.name, f"{row.prevalence:g}", row.per, f"{row.score:.6f}", *cells]
-            )
+            writer.writerow([row.name, f"{row.prevalence:g}", row.per, f"{row.score:.6f}", *cells])
 
 
 def _sweep(calibration: Calibration, row: ProgrammeRow) -> Programme:
