@@ -130,3 +130,12 @@ class Unit(StrEnum):
 
     PATIENT = "patient"
     IMAGE = "image"
+
+
+class CalibrationMethod(StrEnum):
+    """How a logit becomes a probability, from the simplest to the most flexible."""
+
+    NONE = "none"
+    TEMPERATURE = "temperature"
+    PLATT = "platt"
+    ISOTONIC = "isotonic"
