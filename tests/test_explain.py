@@ -33,10 +33,10 @@ def train(*, positive_is_bright):
     """Return a network that has learned which of the two spots an image has."""
     torch.manual_seed(1)
     network = build_network(CONFIG, in_channels=1)
-    where = places(0, 32)
+    where = places(0, 16)
     images = [spots(bright=place, seed=k) for k, place in enumerate(where)]
     images += [spots(dark=place, seed=100 + k) for k, place in enumerate(where)]
-    batch, bright = torch.stack(images), torch.tensor([1.0] * 32 + [0.0] * 32)
+    batch, bright = torch.stack(images), torch.tensor([1.0] * 16 + [0.0] * 16)
     labels = bright if positive_is_bright else 1 - bright
     optimiser = torch.optim.Adam(network.parameters(), lr=1e-2)
     for _ in range(STEPS):

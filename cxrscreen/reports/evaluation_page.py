@@ -317,7 +317,7 @@ def _without_empty(table: PlainTable) -> PlainTable:
     kept = [
         index
         for index in range(len(table.columns))
-        if index == 0 or any(row[index] not in ("", _EMPTY) for row in table.rows)
+        if index == 0 or any(row[index].strip() not in ("", _EMPTY) for row in table.rows)
     ]
     return PlainTable(
         table.title,

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import base64
 import io
+import itertools
 from dataclasses import replace
 from html.parser import HTMLParser
 
@@ -100,7 +101,7 @@ def test_the_page_is_whole():
     assert set(page.values("aria-labelledby")) <= set(identifiers)
     levels = [int(tag[1]) for tag, _ in page.elements if tag in {"h1", "h2", "h3"}]
     assert levels[0] == 1
-    assert all(after - before <= 1 for before, after in zip(levels, levels[1:], strict=False))
+    assert all(after - before <= 1 for before, after in itertools.pairwise(levels))
 
 
 def test_the_page_fetches_nothing_and_runs_nothing():

@@ -54,7 +54,7 @@ PAGE = EvaluationPage(
 def cells(text):
     """Texts of all cells, by an implementation of Markdown that knows nothing of ours."""
     page = markdown.markdown(text, extensions=["tables"])
-    found = re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", page, flags=re.DOTALL)
+    found = re.findall(r"<t[hd](?: [^>]*)?>(.*?)</t[hd]>", page, flags=re.DOTALL)
     return [html.unescape(cell) for cell in found]
 
 
@@ -115,7 +115,7 @@ def test_no_cell_is_a_formula_for_a_spreadsheet():
 MARKUP = st.text(st.sampled_from("|\\`*_[]()<>#~$&;!{}.:-+1ab \n\t\x07"), min_size=1, max_size=14)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(name=MARKUP | st.text(min_size=1, max_size=10).map(lambda t: t + "x"))
 def test_names_stay_text_whatever_they_hold(name):
     group = SubgroupRow(name, "3", (MetricRow(name, 0.5),), note=name)
@@ -123,10 +123,10 @@ def test_names_stay_text_whatever_they_hold(name):
     page = EvaluationPage(name, ((name, name),), (), (table,), notes=(name,))
     text = render_markdown(page)
     shown = printable(" ".join(name.split()))
-    assert cells(text) == ["group", "images", shown, *(["note"] if shown else []), shown, "3"] + [
-        "0.500",
-        *([shown] if shown else []),
-    ]
+    # A name of blanks alone leaves nothing, and a column without a word is left out.
+    note = [shown] if shown else []
+    heading = ["group", "images", shown, *(["note"] if shown else [])]
+    assert cells(text) == [*heading, shown, "3", "0.500", *note]
     rendered = markdown.markdown(text, extensions=["tables"])
     tags = set(re.findall(r"<(/?[a-zA-Z][a-z0-9]*)", rendered))
     allowed = {"h1", "h2", "ul", "li", "p", "table", "thead", "tbody", "tr", "th", "td"}
