@@ -142,11 +142,12 @@ def explained_layer(network: nn.Module, config: NetworkConfig) -> str:
     modules = dict(network.named_modules())
     if last in modules:
         return last
-    return [
+    activations: list[str] = [
         name
         for name, module in modules.items()
         if isinstance(module, nn.ReLU) and stage_of(config, name) == last
-    ][-1]
+    ]
+    return activations[-1]
 
 
 class _RelativeLogit(nn.Module):

@@ -125,9 +125,8 @@ def save(figure: Figure, path: Path) -> None:
         The suffix is another one.
     """
     kind = path.suffix.lower().removeprefix(".")
-    metadata: dict[str, str | None] = {"png": {"Software": None}, "svg": {"Date": None}}.get(
-        kind, {}
-    )
+    # Neither the version of a library nor the time.
+    metadata: dict[str, None] = {"png": {"Software": None}, "svg": {"Date": None}}.get(kind, {})
     if not metadata:
         message = f"{path.name}: figures are written as .png or .svg"
         raise ValueError(message)
