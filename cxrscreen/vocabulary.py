@@ -140,3 +140,23 @@ class CalibrationMethod(StrEnum):
     TEMPERATURE = "temperature"
     PLATT = "platt"
     ISOTONIC = "isotonic"
+
+
+#: Age in years below which a group ends, and its name.
+AGE_GROUPS: Final = (
+    (1, "under 1"),
+    (3, "1 to 2"),
+    (6, "3 to 5"),
+    (12, "6 to 11"),
+    (18, "12 to 17"),
+    (40, "18 to 39"),
+    (65, "40 to 64"),
+    (200, "65 and over"),
+)
+
+
+def age_group(age_years: float | None) -> str:
+    """Return the group of an age in years, such as ``3 to 5``; empty if it is not known."""
+    if age_years is None:
+        return ""
+    return next((name for limit, name in AGE_GROUPS if age_years < limit), AGE_GROUPS[-1][1])

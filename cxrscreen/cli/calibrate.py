@@ -22,7 +22,7 @@ _DEFAULT_CONFIDENCE: Final = 0.95
 _DEFAULT_PER: Final = 1000
 
 
-def calibrate(  # noqa: PLR0915 - a step for each thing that may be wrong with what was asked
+def calibrate(
     *,
     data: Annotated[Path, typer.Option(help="Labelled images: a folder, a table or a split file.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="The calibration to write (JSON).")],
@@ -196,16 +196,7 @@ def _aims(
     from cxrscreen.vocabulary import Policy, Unit
 
     recalls, specificities = target_recall or [], target_specificity or []
-    for option, shares in (
-        ("--target-recall", recalls),
-        ("--target-specificity", specificities),
-    ):
-        for share in shares:
-            options.require_share(option, share)
-    for option, number in (("--f-beta", f_beta), ("--cost-ratio", cost_ratio)):
-        if number is not None and not 0 < number < float("inf"):
-            message = f"{option} {number:g}: is not a number above 0"
-            raise UsageError(message, hint="See 'cxrscreen calibrate --help'.")
+    _check_numbers(recalls, specificities, {"--f-beta": f_beta, "--cost-ratio": cost_ratio})
     make = partial(Aim, confidence=confidence, unit=Unit(unit), prevalence=prevalence)
     aims = [make(Policy.TARGET_RECALL, target_recall=share) for share in recalls]
     aims += [make(Policy.TARGET_SPECIFICITY, target_specificity=share) for share in specificities]
@@ -227,6 +218,23 @@ def _aims(
         message = "an operating point is asked for twice"
         raise UsageError(message, hint="Give each target once.")
     return tuple(aims)
+
+
+def _check_numbers(
+    recalls: list[float], specificities: list[float], positive: dict[str, float | None]
+) -> None:
+    from cxrscreen.errors import UsageError
+
+    for option, shares in (
+        ("--target-recall", recalls),
+        ("--target-specificity", specificities),
+    ):
+        for share in shares:
+            options.require_share(option, share)
+    for option, number in positive.items():
+        if number is not None and not 0 < number < float("inf"):
+            message = f"{option} {number:g}: is not a number above 0"
+            raise UsageError(message, hint="See 'cxrscreen calibrate --help'.")
 
 
 def _pair(text: str) -> tuple[float, float]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -11,8 +13,10 @@ from cxrscreen.cli import options
 from cxrscreen.cli.reading import Reading, columns_of, design_of, print_page
 
 if TYPE_CHECKING:
+    from cxrscreen.calibration.calibration import Calibration
     from cxrscreen.evaluation.predictions import Predictions
     from cxrscreen.model.bundle import ModelBundle
+    from cxrscreen.records import OperatingPoint
     from cxrscreen.study.images import StudyImages
 
 PAGE: Final = "evaluation.md"
@@ -107,17 +111,14 @@ def evaluate(
     from cxrscreen.study.write import write_evaluation
 
     if predictions is None and data is not None:
-        model, found, made = _judged(
-            reading,
-            bundle,
-            data,
-            part,
-            columns,
-            calibration=calibration,
-            operating_point=operating_point,
+        choose = partial(
+            options.choose_calibration,
+            file=calibration,
+            point=operating_point,
             target_recall=target_recall,
             confidence=confidence,
         )
+        model, found, made = _judged(reading, bundle, choose, data, part, columns)
     elif predictions is not None:
         model, found, made = _read(reading, bundle, data, part, predictions)
     else:
@@ -126,8 +127,6 @@ def evaluate(
     measured = measure(made, design, columns)
     show_errors = None
     if gallery and model is not None and found is not None:
-        from functools import partial
-
         from cxrscreen.study.gallery import error_gallery
 
         show_errors = partial(
@@ -156,18 +155,16 @@ _Study = tuple["ModelBundle | None", "StudyImages | None", "Predictions"]
 def _judged(
     reading: Reading,
     bundle: str | None,
+    choose: Callable[[ModelBundle], tuple[Calibration, OperatingPoint]],
     data: Path,
     part: str | None,
     columns: tuple[str, ...],
-    **chosen: Any,
 ) -> _Study:
     """Return the model, the images and what the one says of the others."""
     from cxrscreen.model.bundle import load_bundle
 
     model = load_bundle(bundle)
-    file = chosen.pop("calibration")
-    point = chosen.pop("operating_point")
-    used, at = options.choose_calibration(model, file=file, point=point, **chosen)
+    used, at = choose(model)
     found = reading.images(model, data, part, columns)
     return model, found, reading.predict(model, found, used, at)
 

@@ -149,7 +149,6 @@ def choose_calibration(
     FingerprintMismatchError
         The file belongs to another model, preprocessing or engine.
     """
-
     from cxrscreen.calibration.calibration import read_calibration
     from cxrscreen.errors import UsageError
     from cxrscreen.model.predictor import ENGINE

@@ -10,10 +10,10 @@ from typing import Final
 
 import numpy as np
 
-from cxrscreen.drift.reference import HEADER_COLUMNS, REJECT_CODE, Identity, Period, age_group
+from cxrscreen.drift.reference import HEADER_COLUMNS, REJECT_CODE, Identity, Period
 from cxrscreen.errors import PredictionsError
 from cxrscreen.reports.read import Report, ReportRow, guaranteed_recall, read_table
-from cxrscreen.vocabulary import Decision
+from cxrscreen.vocabulary import Decision, age_group
 
 #: Column of the pseudonymous key that groups the images of one patient, where there is one.
 PATIENT_KEY: Final = "patient_key"

@@ -17,7 +17,7 @@ from cxrscreen.reports.error_gallery import ErrorGallery, GalleryCard
 _CLASSES: Final = ("normal", "pneumonia")
 
 
-def error_gallery(
+def error_gallery(  # noqa: PLR0913 - the model, its answers, and what to show of them
     bundle: ModelBundle,
     predictions: Predictions,
     images: Sequence[LabelledImage],

@@ -208,7 +208,7 @@ def _only(predictions: Predictions, names: set[str]) -> Predictions:
 
 
 def _distinct(names: Sequence[str]) -> tuple[str, ...]:
-    """Number names that are there several times."""
+    """Return names, numbered where they are there several times."""
     return tuple(
         name if names.count(name) == 1 else f"{name} ({names[: place + 1].count(name)})"
         for place, name in enumerate(names)

@@ -108,7 +108,7 @@ def comparison_page(
                 ),
             )
         )
-    told = ()
+    told: tuple[str, ...] = ()
     if left_out:
         told = (f"{left_out} images that a model did not screen are left out for all.",)
     return EvaluationPage(
@@ -176,9 +176,11 @@ def _facts(predictions: Predictions, assessment: Assessment) -> tuple[tuple[str,
         ("Data", f"{_data_name(predictions)}, fingerprint {run.data[:12]}"),
         (
             "Screened",
-            f"{assessment.images:,} of {len(predictions.images):,} images, {assessment.patients:,} "
-            f"patients; {assessment.positives:,} images with pneumonia, "
-            f"{assessment.negatives:,} without",
+            (
+                f"{assessment.images:,} of {len(predictions.images):,} images, "
+                f"{assessment.patients:,} patients; {assessment.positives:,} images with "
+                f"pneumonia, {assessment.negatives:,} without"
+            ),
         ),
         ("Operating point", f"{point.name}: {threshold}"),
     )

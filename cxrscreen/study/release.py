@@ -63,7 +63,7 @@ class Released:
     notes: tuple[str, ...]
 
 
-def write_bundle(
+def write_bundle(  # noqa: PLR0913 - what it is made from, and how
     folder: Path,
     config: TrainingConfig,
     split: Split,

@@ -9,10 +9,10 @@ from cxrscreen.drift.reference import (
     Identity,
     Period,
     Reference,
-    age_group,
     reference_of,
 )
 from cxrscreen.errors import CalibrationError, FingerprintMismatchError
+from cxrscreen.vocabulary import age_group
 
 IDENTITY = Identity("m", "p", "e", "b")
 

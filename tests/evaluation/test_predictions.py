@@ -180,7 +180,7 @@ def test_what_holds_no_predictions(tmp_path, saved):
     ],
 )
 def test_an_impossible_image_is_not_made(changes):
-    with pytest.raises(ValueError, match="label|logit|probability"):
+    with pytest.raises(ValueError, match=r"label|logit|probability"):
         image(1, **changes)
 
 
