@@ -14,7 +14,7 @@ from cxrscreen.errors import MetricError
 from cxrscreen.evaluation.exact import check_level, clopper_pearson
 from cxrscreen.evaluation.intervals import Interval
 from cxrscreen.evaluation.limits import log_odds_interval, square_and_add
-from cxrscreen.evaluation.metrics import both_classes, checked
+from cxrscreen.evaluation.metrics import both_classes, checked, roc_auc
 
 _LEAST_UNITS: Final = 2
 #: Below this a variance is what rounding leaves.
@@ -202,22 +202,19 @@ def auc_difference(
 
 @dataclass(frozen=True, slots=True)
 class _Components:
-    """Placement values, ``[K, positives]`` and ``[K, negatives]``, of K models.
+    """Areas, and placement values ``[K, positives]`` and ``[K, negatives]``, of K models.
 
     ``members`` is the cluster of each image from 0 on; ``of_positives`` and ``of_negatives`` are
     those of the positive and negative ones. ``one_order``: all models rank the images alike.
     """
 
+    values: tuple[float, ...]
     above: NDArray[np.float64]
     below: NDArray[np.float64]
     members: NDArray[np.intp]
     of_positives: NDArray[np.intp]
     of_negatives: NDArray[np.intp]
     one_order: bool
-
-    @property
-    def values(self) -> tuple[float, ...]:
-        return tuple(float(value) for value in self.above.mean(axis=1))
 
     @property
     def units(self) -> int:
@@ -262,6 +259,7 @@ def _components(
         above.append((ranks[truth] - rankdata(scores[truth])) / negatives)
         below.append(1 - (ranks[~truth] - rankdata(scores[~truth])) / positives)
     found = _Components(
+        tuple(roc_auc(truth, scores) for _, scores in pairs),
         np.array(above),
         np.array(below),
         members,
