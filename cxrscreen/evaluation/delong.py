@@ -13,10 +13,12 @@ from scipy.stats import rankdata, t
 from cxrscreen.errors import MetricError
 from cxrscreen.evaluation.exact import check_level, clopper_pearson
 from cxrscreen.evaluation.intervals import Interval
-from cxrscreen.evaluation.limits import log_odds_interval, student
-from cxrscreen.evaluation.metrics import both_classes, checked
+from cxrscreen.evaluation.limits import log_odds_interval, square_and_add
+from cxrscreen.evaluation.metrics import both_classes, checked, roc_auc
 
 _LEAST_UNITS: Final = 2
+#: Below this a variance is what rounding leaves.
+_NOTHING: Final = 1e-14
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +95,7 @@ def delong(labels: ArrayLike, scores: ArrayLike, *, clusters: ArrayLike | None =
         As :func:`~cxrscreen.evaluation.metrics.roc_auc`, or a class has fewer than two patients.
     """
     components = _components(labels, (scores,), clusters)
-    return components.auc(0)
+    return components.areas[0]
 
 
 def auc_interval(
@@ -147,11 +149,12 @@ def auc_difference(
 ) -> AucDifference:
     """Compare the AUCs of two models on the same images.
 
-    The covariance is DeLong's, with clusters Obuchowski's. Where the variance of the difference
-    is 0, either both models put the images into one order, and the difference is 0 whatever the
-    sample; or both separate the classes without error, say. Then there is no test, and the
-    limits are those of two unrelated areas (the square-and-add rule of Zou and Donner,
-    *Statistics in Medicine* 27, 2008), which are too wide rather than too narrow.
+    The covariance is DeLong's, with clusters Obuchowski's, and so is the test. The limits come
+    from those of the two areas and from the correlation between them
+    (:func:`~cxrscreen.evaluation.limits.square_and_add`): near 1 they are somewhat wider than what
+    the test rejects. Where one of the areas has no variance, such as an area of 1, the
+    correlation is taken as 0; where neither has, there is no test. Models that put the images into
+    one order do not differ, whatever the sample.
 
     Parameters
     ----------
@@ -175,21 +178,16 @@ def auc_difference(
     difference = two - one
     z: float | None = None
     p_value: float | None = None
-    # Rounding leaves a trace where the two agree everywhere.
-    if variance > 1e-14:  # noqa: PLR2004
-        error = math.sqrt(variance)
-        z = difference / error
-        p_value = float(2 * t.sf(abs(z), components.units - 1))
-        half = student(level, components.units) * error
-        interval = Interval(max(-1.0, difference - half), min(1.0, difference + half), level)
-    elif components.one_order:
-        p_value = 1.0
-        interval = Interval(0.0, 0.0, level)
+    if components.one_order:
+        p_value, interval = 1.0, Interval(0.0, 0.0, level)
     else:
-        areas = (components.auc(0), components.auc(1))
-        interval = _square_and_add(
-            *((area.value, interval_of(area, level=level)) for area in areas)
-        )
+        own = float(np.sqrt(covariance[0, 0] * covariance[1, 1]))
+        correlation = float(covariance[0, 1]) / own if own > 0 else 0.0
+        limits = [(area.value, interval_of(area, level=level)) for area in components.areas]
+        interval = square_and_add(limits[0], limits[1], correlation=correlation)
+        if variance > _NOTHING:
+            z = difference / math.sqrt(variance)
+            p_value = float(2 * t.sf(abs(z), components.units - 1))
     return AucDifference(
         first=one,
         second=two,
@@ -204,12 +202,13 @@ def auc_difference(
 
 @dataclass(frozen=True, slots=True)
 class _Components:
-    """Placement values, ``[K, positives]`` and ``[K, negatives]``, of K models.
+    """Areas, and placement values ``[K, positives]`` and ``[K, negatives]``, of K models.
 
     ``members`` is the cluster of each image from 0 on; ``of_positives`` and ``of_negatives`` are
     those of the positive and negative ones. ``one_order``: all models rank the images alike.
     """
 
+    values: tuple[float, ...]
     above: NDArray[np.float64]
     below: NDArray[np.float64]
     members: NDArray[np.intp]
@@ -218,18 +217,18 @@ class _Components:
     one_order: bool
 
     @property
-    def values(self) -> tuple[float, ...]:
-        return tuple(float(value) for value in self.above.mean(axis=1))
-
-    @property
     def units(self) -> int:
         return min(np.unique(self.of_positives).size, np.unique(self.of_negatives).size)
 
-    def auc(self, model: int) -> Auc:
-        positive, negative = np.unique(self.of_positives), np.unique(self.of_negatives)
-        either = np.union1d(positive, negative).size
-        pairs = min(self.units, either // 2)
-        return Auc(self.values[model], float(self.covariance()[model, model]), pairs, self.units)
+    @property
+    def areas(self) -> tuple[Auc, ...]:
+        either = np.union1d(self.of_positives, self.of_negatives).size
+        pairs, units = min(self.units, either // 2), self.units
+        variances = np.diagonal(self.covariance())
+        return tuple(
+            Auc(value, float(variance), pairs, units)
+            for value, variance in zip(self.values, variances, strict=True)
+        )
 
     def covariance(self) -> NDArray[np.float64]:
         """Return ``[K, K]``, by equations 5 to 8 of Obuchowski 1997."""
@@ -260,6 +259,7 @@ def _components(
         above.append((ranks[truth] - rankdata(scores[truth])) / negatives)
         below.append(1 - (ranks[~truth] - rankdata(scores[~truth])) / positives)
     found = _Components(
+        tuple(roc_auc(truth, scores) for _, scores in pairs),
         np.array(above),
         np.array(below),
         members,
@@ -301,10 +301,3 @@ def _sums(
 def _unbiased(members: NDArray[np.intp]) -> float:
     units = np.unique(members).size
     return units / (units - 1)
-
-
-def _square_and_add(*areas: tuple[float, Interval]) -> Interval:
-    (one, of_one), (two, of_two) = areas
-    low = two - one - math.hypot(two - of_two.low, of_one.high - one)
-    high = two - one + math.hypot(of_two.high - two, one - of_one.low)
-    return Interval(low, high, of_one.level)

@@ -25,8 +25,8 @@ METRICS: Final = (
     "brier",
     "calibration_error",
 )
-#: Numbers in one block of weights: 32 MB of float64.
-_BLOCK: Final = 4_000_000
+#: Numbers of float64 in one block of weights, half a megabyte: a block stays in the cache.
+_BLOCK: Final = 60_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,8 +119,7 @@ def replicate(models: Sequence[Judged], *, replicates: int, seed: int) -> tuple[
     """
     measures = [_Measures(model) for model in models]
     parts: list[list[tuple[dict[str, Floats], Floats]]] = [[] for _ in models]
-    widest = max(models[0].truth.size, models[0].patients)
-    for drawn in _draws(models[0].patients, replicates, seed, max(1, _BLOCK // widest)):
+    for drawn in draws(models[0].patients, replicates, seed, wide=models[0].truth.size):
         for measure, part in zip(measures, parts, strict=True):
             part.append(measure.of(drawn))
     return tuple(
@@ -132,9 +131,18 @@ def replicate(models: Sequence[Judged], *, replicates: int, seed: int) -> tuple[
     )
 
 
-def _draws(patients: int, replicates: int, seed: int, rows: int) -> Iterator[Floats]:
-    """Yield blocks ``[b, patients]``: how often each patient was drawn."""
+def draws(patients: int, replicates: int, seed: int, *, wide: int) -> Iterator[Floats]:
+    """Yield blocks ``[b, patients]``: how often each patient was drawn.
+
+    Parameters
+    ----------
+    patients, replicates, seed
+        They alone decide what is drawn.
+    wide
+        Numbers that are needed for each resample; a block has as many rows as memory allows.
+    """
     rng = np.random.default_rng(seed)
+    rows = max(1, _BLOCK // max(wide, patients, 1))
     for start in range(0, replicates, rows):
         block = min(rows, replicates - start)
         drawn = rng.integers(patients, size=(block, patients))
@@ -150,12 +158,12 @@ class _Measures:
         self._counts, self._gaps = model.counts(), model.gaps()
         squares = (model.probabilities - model.truth) ** 2
         self._squares = model.by_patient(squares)
-        # By score, the highest first; equal scores end in one step of the curves.
+        # By score, the highest first; equal scores make one step of the curves.
         order = np.argsort(-model.scores, kind="stable")
         falling = model.scores[order]
         self._members = model.members[order]
         self._positive = model.truth[order].astype(np.float64)
-        self._steps = np.flatnonzero(np.r_[np.diff(falling) != 0, True])
+        self._starts = np.flatnonzero(np.r_[True, np.diff(falling) != 0])
 
     def of(self, drawn: Floats) -> tuple[dict[str, Floats], Floats]:
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -169,18 +177,21 @@ class _Measures:
         return values, gaps
 
     def _areas(self, drawn: Floats) -> tuple[Floats, Floats]:
-        weights = drawn[:, self._members]
-        flagged = np.cumsum(weights, axis=1)[:, self._steps]
-        weights *= self._positive
-        found = np.cumsum(weights, axis=1)[:, self._steps]
-        gained = np.diff(found, axis=1, prepend=0)
-        alarms = flagged - found
-        positives, negatives = found[:, -1], alarms[:, -1]
+        negative = drawn[:, self._members]
+        positive = negative * self._positive
+        negative -= positive
+        if self._starts.size < self._members.size:
+            positive = np.add.reduceat(positive, self._starts, axis=1)
+            negative = np.add.reduceat(negative, self._starts, axis=1)
+        found = np.cumsum(positive, axis=1)
+        flagged = np.cumsum(negative, axis=1)
+        positives, negatives = found[:, -1], flagged[:, -1].copy()
         # Each false alarm lies below the positives found before, and level with half of its step.
-        level = found - gained / 2
-        auc = (np.diff(alarms, axis=1, prepend=0) * level).sum(axis=1) / (positives * negatives)
-        precision = found / np.where(flagged > 0, flagged, 1)
-        return auc, (gained * precision).sum(axis=1) / positives
+        pairs = np.vecdot(negative, found) - np.vecdot(negative, positive) / 2
+        flagged += found
+        np.maximum(flagged, 1, out=flagged)  # where nothing is flagged, nothing is gained
+        precision = np.vecdot(positive, np.divide(found, flagged, out=flagged))
+        return pairs / (positives * negatives), precision / positives
 
 
 def ratios(counts: Floats) -> dict[str, Floats]:
