@@ -113,7 +113,7 @@ def shorten(name: str, *, characters: int = _NAME_CHARACTERS) -> str:
 
 def wrap(name: str, *, characters: int) -> str:
     """Return a name in lines of a length."""
-    return "\n".join(textwrap.wrap(name, characters, break_long_words=False)) or name
+    return "\n".join(textwrap.wrap(name, characters)) or name
 
 
 def save(figure: Figure, path: Path) -> None:

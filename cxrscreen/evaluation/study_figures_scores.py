@@ -38,7 +38,7 @@ _WIDE: Final = 0.045
 #: From this ratio of the largest to the smallest bar on, a linear axis hides the small ones.
 _LOG_RATIO: Final = 25
 _DARK: Final = 0.55
-_THRESHOLD_LINES: Final = ((0, (4, 2)), (0, (1, 1)), (0, (6, 2, 1, 2)), "-")
+_THRESHOLD_LINES: Final = ((0, (4, 2)), (0, (1, 1)), (0, (6, 2, 1, 2)), "-", (0, (8, 3)))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -286,7 +286,7 @@ def _draw_table(axes: Axes, table: ConfusionTable, *, small: bool) -> None:
     dress(axes, title=name, grid=False)
     axes.title.set_fontsize(9.5 if small else 11)
     rows = [
-        f"{literal(wrap(shorten(name), characters=12))}\n{int(total):,} images"
+        f"{literal(wrap(shorten(name), characters=16))}\n{int(total):,} images"
         for name, total in zip(table.rows, totals[:, 0], strict=True)
     ]
     # Three names do not fit beside one another under a third of the page.
@@ -308,7 +308,7 @@ def _scale(axes: Axes, counts: NDArray[np.float64]) -> None:
     filled = counts[counts > 0]
     if filled.size and filled.max() / filled.min() > _LOG_RATIO:
         axes.set_yscale("log")
-        axes.set_ylim(0.7, 2.5 * float(filled.max()))
+        axes.set_ylim(0.7, 5 * float(filled.max()))
         axes.yaxis.set_major_formatter("{x:,.0f}")
     else:
         axes.set_ylim(0, 1.3 * float(filled.max(initial=1.0)))
