@@ -26,8 +26,8 @@ def at_most(streams: int, rate: float = ALPHA) -> float:
 
 def test_periods_without_a_change_alarm_at_most_at_the_stated_rate():
     for reference in (report_of_a_year, bundle_of_a_study):
-        rates = batch_rates(50, 1, reference, partial(Site().period, 200))
-        assert rates.alarms <= at_most(50)
+        rates = batch_rates(30, 1, reference, partial(Site().period, 200))
+        assert rates.alarms <= at_most(30)
 
 
 def test_changes_are_found():
@@ -37,7 +37,7 @@ def test_changes_are_found():
         (Site(refused=0.15), 0.9),
         (Site(ap=0.45), 0.9),
     ):
-        rates = batch_rates(10, 2, report_of_a_year, partial(site.period, 400))
+        rates = batch_rates(6, 2, report_of_a_year, partial(site.period, 400))
         assert rates.alarms >= least, site
 
 

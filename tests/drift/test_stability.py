@@ -100,7 +100,7 @@ def test_many_scores_take_the_chi_square_and_agree_with_shuffles(rng):
     assert large[2] == pytest.approx(small[2], abs=0.12)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(
     st.lists(st.integers(-3, 3), min_size=5, max_size=60),
     st.lists(st.integers(-3, 3), min_size=5, max_size=60),
