@@ -16,9 +16,6 @@ from cxrscreen.evaluation.estimates import Assessment, Estimate
 
 #: The group of images about which a column says nothing.
 UNKNOWN: Final = "unknown"
-#: Groups of :func:`age_group`, youngest first.
-AGE_GROUPS: Final = ("0", "1-2", "3-5", "6-12", "13-17", "18-39", "40-64", "65+", UNKNOWN)
-_FIRST_YEARS: Final = (0, 1, 3, 6, 13, 18, 40, 65)
 #: Patients of a class below which a group says nothing about it.
 LEAST_PATIENTS: Final = 10
 
@@ -44,22 +41,6 @@ class Group:
     def too_small(self) -> bool:
         """No metric could be given."""
         return all(estimate.value is None for estimate in self.assessment.estimates)
-
-
-def age_group(age_years: float | None) -> str:
-    """Return the group of an age, one of :data:`AGE_GROUPS`.
-
-    Infants, toddlers, preschool and school children, adolescents and three ages of adults: in
-    children a chest radiograph changes by the year. Ages count in completed years.
-
-    Parameters
-    ----------
-    age_years
-        0 or more; ``None``, NaN and negative ages are unknown.
-    """
-    if age_years is None or not age_years >= 0:
-        return UNKNOWN
-    return AGE_GROUPS[int(np.searchsorted(_FIRST_YEARS, age_years, side="right")) - 1]
 
 
 def by_groups(  # noqa: PLR0913 - the arrays, and what is asked of them
@@ -95,7 +76,7 @@ def by_groups(  # noqa: PLR0913 - the arrays, and what is asked of them
     column
         What the values are called.
     order
-        Values that come first, in this order, such as :data:`AGE_GROUPS`; the others follow by
+        Values that come first, in this order, such as those of ages; the others follow by
         name, :data:`UNKNOWN` last.
     least
         Patients of a class, 1 or more.
