@@ -20,7 +20,11 @@ _DRIFT_FOUND: Final = 3
 def drift(
     *,
     reference: Annotated[
-        str, typer.Option(help="An earlier report to compare with.", show_default=False)
+        str,
+        typer.Option(
+            help="What to compare with: an earlier report, a site calibration, or a bundle.",
+            show_default=False,
+        ),
     ],
     report: Annotated[
         list[Path], typer.Option(help="Report of the period; give it again for further ones.")
@@ -36,7 +40,7 @@ def drift(
         float | None,
         typer.Option(
             help="Recall to watch, between 0 and 1.",
-            show_default="what the reference guarantees",
+            show_default="what the report or the reference guarantees",
         ),
     ] = None,
     out: Annotated[
@@ -111,12 +115,34 @@ def drift(
 
 def _reference(name: str) -> tuple[Reference, dict[str, str]]:
     """Return what to compare with, and the hash of each file that it was read from."""
-    from cxrscreen.drift.reference import reference_of
-    from cxrscreen.reports.drift_input import period_of
-    from cxrscreen.reports.read import read_report
+    from cxrscreen.output import is_calibration, is_report
 
-    earlier = read_report(Path(name))
-    return reference_of(period_of([earlier])), {name: earlier.sha256}
+    path = Path(name)
+    if is_report(path):
+        from cxrscreen.drift.reference import reference_of
+        from cxrscreen.reports.drift_input import period_of
+        from cxrscreen.reports.read import read_report
+
+        earlier = read_report(path)
+        return reference_of(period_of([earlier])), {name: earlier.sha256}
+    # What follows brings torch along, which reading a report need not pay for.
+    from cxrscreen.study.drift import calibration_reference
+
+    if is_calibration(path):
+        from cxrscreen.calibration.calibration import read_calibration
+
+        calibration = read_calibration(path)
+        return calibration_reference(calibration), {name: calibration.sha256}
+    from cxrscreen.errors import InputNotFoundError
+    from cxrscreen.model.bundle import load_bundle, packaged_bundles
+
+    if name not in packaged_bundles() and not path.is_dir():
+        message = f"{name}: is no report, no calibration and no bundle"
+        hint = "Give an earlier report, a site calibration, or a bundle."
+        raise InputNotFoundError(message, hint=hint)
+    bundle = load_bundle(name if name in packaged_bundles() else path)
+    reference = calibration_reference(bundle.calibration, bundle_sha256=bundle.sha256)
+    return reference, {name: bundle.sha256}
 
 
 def _watch(
@@ -130,7 +156,7 @@ def _watch(
     from cxrscreen.drift.recall_watch import watch_recall
     from cxrscreen.errors import UsageError
 
-    floor = recall or reference.recall_floor or period.recall_floor
+    floor = recall or period.recall_floor or reference.recall_floor
     if floor is None:
         message = "neither the reference nor the report guarantees a recall that could be watched"
         raise UsageError(message, hint="Say with --recall which one to watch.")

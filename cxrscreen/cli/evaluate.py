@@ -118,7 +118,7 @@ def evaluate(
             target_recall=target_recall,
             confidence=confidence,
         )
-        model, found, made = _judged(reading, bundle, choose, data, part, columns)
+        model, found, made = _judged(reading, bundle, choose, data=data, part=part, columns=columns)
     elif predictions is not None:
         model, found, made = _read(reading, bundle, data, part, predictions)
     else:
@@ -156,6 +156,7 @@ def _judged(
     reading: Reading,
     bundle: str | None,
     choose: Callable[[ModelBundle], tuple[Calibration, OperatingPoint]],
+    *,
     data: Path,
     part: str | None,
     columns: tuple[str, ...],
