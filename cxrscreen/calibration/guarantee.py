@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -19,8 +19,8 @@ from cxrscreen.vocabulary import Quantity, Unit
 EXACT: Final = "exact binomial bound"
 EXACT_DRAWN: Final = "exact binomial bound, one image drawn from each patient"
 BETTING: Final = "betting test over patients"
-#: How far a threshold stays away from the score that it lets through, in logits. The same
-#: image in another batch differs by some 1e-6.
+#: How far a threshold stays away from the score that it lets through, in logits: much more
+#: than what rounding changes where the same image is computed in another batch.
 HAIR: Final = 1e-4
 # 1 - 0.95 is not 0.05 to the last bit: a bound that is met exactly must not fail by that.
 _ROUNDING: Final = 1.0 + 1e-9
@@ -173,19 +173,11 @@ def specificity_threshold(  # noqa: PLR0913 - as recall_threshold
     return _choose(negatives, Quantity.SPECIFICITY, target, confidence, unit, np.asarray(logits))
 
 
-def guarantee_at(choice: Guarantee, cluster: Cluster, score: float) -> Guarantee:
+def guarantee_at(given: Guarantee, cluster: Cluster, score: float) -> Guarantee:
     """Return the guarantee with the errors counted anew, at a threshold at which it holds too."""
-    scores = cluster.one_per_patient() if choice.unit is Unit.PATIENT else cluster.scores
-    wrong = scores < score if choice.quantity is Quantity.RECALL else scores >= score
-    return Guarantee(
-        choice.quantity,
-        choice.target,
-        choice.confidence,
-        choice.unit,
-        choice.units,
-        int(wrong.sum()),
-        choice.method,
-    )
+    scores = cluster.one_per_patient() if given.unit is Unit.PATIENT else cluster.scores
+    wrong = scores < score if given.quantity is Quantity.RECALL else scores >= score
+    return replace(given, errors=int(wrong.sum()))
 
 
 def _choose(  # noqa: PLR0913, PLR0917 - the two public functions, made one

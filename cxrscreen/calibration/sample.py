@@ -159,8 +159,10 @@ def checked_sample(logits: ArrayLike, labels: ArrayLike, patients: ArrayLike) ->
 
 
 def _is_missing(key: Any) -> bool:  # noqa: ANN401 - whatever a table holds
-    # NaN is what pandas makes of an empty field, and the only value unlike itself.
-    return key is None or key != key or not str(key)  # noqa: PLR0124
+    if isinstance(key, str):
+        return not key
+    # What NumPy and pandas make of an empty field; pandas.NA has no truth value to ask for.
+    return key is None or str(key) in {"nan", "<NA>", "NaT"}
 
 
 def _hash(key: str) -> int:

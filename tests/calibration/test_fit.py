@@ -3,6 +3,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -151,6 +152,7 @@ def test_the_same_seed_gives_the_same_calibration():
         ([0.0, 1.0], [0, 1], ["a", ""], "1 of 2 images have no patient"),
         ([0.0, 1.0], [0, 1], ["a", math.nan], "no patient"),
         ([0.0, 1.0], [0, 1], ["a", None], "no patient"),
+        ([0.0, 1.0], [0, 1], ["a", pd.NA], "no patient"),
         ([0.0, 1.0, 2.0], [0, 1], ["a", "b"], "one length"),
         ([], [], [], "no image"),
     ],
