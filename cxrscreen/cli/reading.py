@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,7 +35,9 @@ COMMON_COLUMNS: Final = (
     "site",
     "kind",
 )
-_WIDTH_OF_NUMBERS: Final = 26
+#: Columns before it are names and counts, which may be long.
+_FIRST_NUMBER: Final = 2
+_WITH_INTERVAL: Final = re.compile(r"(\S+) \((\S+) to (\S+)\)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,9 +188,10 @@ def print_page(page: EvaluationPage, path: Path) -> None:
                     printable(plain.columns[index]),
                     justify="right" if numeric else "left",
                     overflow="fold",
+                    no_wrap=numeric and index >= _FIRST_NUMBER,
                 )
             for row in plain.rows:
-                table.add_row(*(Text(printable(_stacked(row[index]))) for index in kept))
+                table.add_row(*(Text(_stacked(printable(row[index]))) for index in kept))
             console.print(table)
             if plain.note:
                 console.print(Text(printable(plain.note), style="dim"), soft_wrap=True)
@@ -196,4 +200,5 @@ def print_page(page: EvaluationPage, path: Path) -> None:
 
 def _stacked(cell: str) -> str:
     """Put an interval below its value, where both are in one cell."""
-    return cell
+    found = _WITH_INTERVAL.fullmatch(cell)
+    return cell if found is None else f"{found[1]}\n{found[2]}–{found[3]}"

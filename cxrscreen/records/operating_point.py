@@ -111,4 +111,7 @@ class OperatingPoint:
         """Return what is guaranteed, in words."""
         if not self.guarantees:
             return "none"
-        return "; ".join(guarantee.sentence() for guarantee in self.guarantees)
+        sentences = "; ".join(guarantee.sentence() for guarantee in self.guarantees)
+        if self.lower_score is None:
+            return sentences
+        return f"{sentences}; an INDETERMINATE image counts as found, and as not flagged"

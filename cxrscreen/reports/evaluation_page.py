@@ -172,6 +172,8 @@ class EvaluationPage:
         Sentences: what limits the numbers.
     level
         Of the intervals.
+    leading
+        Tables that stand before the sections.
     """
 
     title: str
@@ -181,6 +183,7 @@ class EvaluationPage:
     figures: tuple[PageFigure, ...] = ()
     notes: tuple[str, ...] = ()
     level: float = 0.95
+    leading: tuple[SubgroupTable, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,6 +214,7 @@ class PlainTable:
 def plain_tables(page: EvaluationPage) -> tuple[PlainTable, ...]:
     """Return all tables of a page as texts; columns that would be empty are left out."""
     return (
+        *(_subgroup_table(table) for table in page.leading),
         *(_section_table(section, page.level) for section in page.sections),
         *(_subgroup_table(table) for table in page.subgroups),
     )
@@ -260,7 +264,7 @@ def _csv_cells(page: EvaluationPage) -> Iterator[tuple[str, ...]]:
     for section in page.sections:
         for row in section.rows:
             yield (section.title, "", *_metric_cells(row, row.count_text, row.note))
-    for table in page.subgroups:
+    for table in (*page.leading, *page.subgroups):
         for group in table.groups:
             for row in group.metrics:
                 count, note = row.count_text or group.count_text, row.note or group.note

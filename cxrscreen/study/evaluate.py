@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import cxrscreen
 from cxrscreen.calibration.calibration import Calibration
+from cxrscreen.calibration.document import SCORE_DIGITS
 from cxrscreen.data.dataset import LabelledImage, fingerprint
 from cxrscreen.data.pseudonyms import pseudonyms
 from cxrscreen.errors import PredictionsError
@@ -107,8 +108,9 @@ def _predicted(row: LabelledRow) -> PredictedImage:
         name=row.image.name,
         patient=row.patient,
         label=row.image.label,
-        logit=None if said is None else said.logit,
-        probability=None if said is None else said.probability,
+        # As they stand in the file: what is computed now is what is computed from it later.
+        logit=None if said is None else round(said.logit, SCORE_DIGITS),
+        probability=None if said is None else round(said.probability, SCORE_DIGITS),
         reject_code=row.reject_code,
         attributes=tuple(row.attributes().items()),
     )

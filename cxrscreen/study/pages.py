@@ -20,8 +20,10 @@ from cxrscreen.reports.evaluation_page import (
 from cxrscreen.study.measure import Measurement, SideBySide
 
 #: Metrics of a line of a table with many lines.
-_SHORT = ("recall", "specificity", "precision", "npv", "f1", "accuracy")
-_GROUP = ("recall", "specificity", "precision", "roc_auc", "accuracy")
+_SHORT = ("recall", "specificity", "precision", "npv")
+_GROUP = ("recall", "specificity", "precision", "roc_auc")
+#: Shorter than in the table of one model, where there is room.
+_TITLES = {"recall": "Recall", "precision": "PPV"}
 _NOT_SCREENED = (
     "Images that were not screened are in no figure. A positive among them was not found: somebody "
     "has to look at it."
@@ -49,8 +51,8 @@ def evaluation_page(
                 tuple(
                     SubgroupRow(
                         one.name,
-                        f"from {one.assessment.threshold_score:.4f}",
-                        tuple(_row(one.assessment[name]) for name in _SHORT),
+                        f"{one.assessment.threshold_score:.4f}",
+                        _short_rows(one.assessment, _SHORT),
                     )
                     for one in measurement.points
                 ),
@@ -82,15 +84,16 @@ def comparison_page(
     left_out = side_by_side.left_out
     rows = tuple(
         SubgroupRow(
-            name,
-            f"{one.run.points[0].name}",
-            tuple(_row(estimate) for estimate in assessment.estimates),
+            estimate.title,
+            "",
+            tuple(
+                _row(assessment[estimate.name], title=name)
+                for name, assessment in zip(side_by_side.names, comparison.assessments, strict=True)
+            ),
         )
-        for name, one, assessment in zip(
-            side_by_side.names, side_by_side.predictions, comparison.assessments, strict=True
-        )
+        for estimate in first.estimates
     )
-    models = SubgroupTable("Side by side", rows, _how_counted(first), heading="model")
+    models = SubgroupTable("Side by side", rows, _how_counted(first), heading="metric")
     sections = []
     for versus in comparison.versus:
         errors = versus.errors
@@ -108,16 +111,20 @@ def comparison_page(
                 ),
             )
         )
-    told: tuple[str, ...] = ()
-    if left_out:
-        told = (f"{left_out} images that a model did not screen are left out for all.",)
     return EvaluationPage(
         title=f"{' and '.join(side_by_side.names)} on {_data_name(side_by_side.predictions[0])}",
-        facts=_facts(side_by_side.predictions[0], first)[1:],
+        facts=(
+            *_facts(side_by_side.predictions[0], first)[1:3],
+            *(
+                (name, _point_text(one))
+                for name, one in zip(side_by_side.names, side_by_side.predictions, strict=True)
+            ),
+            *((("Left out", f"{left_out} images that a model did not screen"),) * bool(left_out)),
+        ),
         sections=tuple(sections),
-        subgroups=(models,),
+        leading=(models,),
         figures=figures,
-        notes=(*told, *notes),
+        notes=notes,
         level=first.design.level,
     )
 
@@ -167,10 +174,7 @@ def comparison_document(side_by_side: SideBySide) -> dict[str, Any]:
 
 
 def _facts(predictions: Predictions, assessment: Assessment) -> tuple[tuple[str, str], ...]:
-    run, point = predictions.run, predictions.run.points[0]
-    threshold = f"positive from {point.threshold:.4g} (logit {point.score:.4f})"
-    if point.lower_score is not None:
-        threshold += f", indeterminate from logit {point.lower_score:.4f}"
+    run = predictions.run
     return (
         ("Model", f"{run.bundle} ({run.bundle_sha256[:12]}), engine {run.engine}"),
         ("Data", f"{_data_name(predictions)}, fingerprint {run.data[:12]}"),
@@ -182,28 +186,42 @@ def _facts(predictions: Predictions, assessment: Assessment) -> tuple[tuple[str,
                 f"pneumonia, {assessment.negatives:,} without"
             ),
         ),
-        ("Operating point", f"{point.name}: {threshold}"),
+        ("Operating point", _point_text(predictions)),
     )
+
+
+def _point_text(predictions: Predictions) -> str:
+    point = predictions.run.points[0]
+    text = f"{point.name}: positive from {point.threshold:.4g} (logit {point.score:.4f})"
+    if point.lower_score is None:
+        return text
+    return f"{text}, indeterminate from logit {point.lower_score:.4f}"
 
 
 def _data_name(predictions: Predictions) -> str:
     part = predictions.run.part
-    return f"its {part} part" if part else f"{len(predictions.images):,} labelled images"
+    return (
+        f"the {part} part of its data" if part else f"{len(predictions.images):,} labelled images"
+    )
 
 
-def _row(estimate: Estimate) -> MetricRow:
+def _row(estimate: Estimate, *, title: str = "", decimals: int = 4) -> MetricRow:
     interval = estimate.interval
     count = "" if estimate.whole is None else f"{estimate.part} of {estimate.whole}"
     return MetricRow(
-        title=estimate.title,
+        title=title or estimate.title,
         value=estimate.value,
         low=None if interval is None else interval.low,
         high=None if interval is None else interval.high,
         count_text=count,
         method=estimate.method,
         note=estimate.reason,
-        decimals=4,
+        decimals=decimals,
     )
+
+
+def _short_rows(assessment: Assessment, names: tuple[str, ...]) -> tuple[MetricRow, ...]:
+    return tuple(_row(assessment[name], title=_TITLES.get(name, ""), decimals=3) for name in names)
 
 
 def _difference_row(one: PairedDifference) -> MetricRow:
@@ -242,7 +260,7 @@ def _group_table(groups: tuple[Group, ...]) -> SubgroupTable:
             SubgroupRow(
                 group.value,
                 f"{group.assessment.images:,} ({group.assessment.positives:,} positive)",
-                tuple(_row(group.assessment[name]) for name in _GROUP),
+                _short_rows(group.assessment, _GROUP),
                 "too small to say anything" if group.too_small else "",
             )
             for group in groups
