@@ -7,7 +7,6 @@ import numpy as np
 from cxrscreen.calibration.calibration import Calibration
 from cxrscreen.drift.reference import Identity, Reference
 from cxrscreen.errors import CalibrationError
-from cxrscreen.vocabulary import Quantity
 
 
 def calibration_reference(calibration: Calibration, *, bundle_sha256: str = "") -> Reference:
@@ -36,17 +35,13 @@ def calibration_reference(calibration: Calibration, *, bundle_sha256: str = "") 
     ]
     _, first = np.unique(pairs, return_index=True)
     first = np.sort(first)
-    recalls = [
-        guarantee.target
-        for guarantee in calibration.default_point.guarantees
-        if guarantee.quantity is Quantity.RECALL
-    ]
     return Reference(
         scores=scores.logits[first],
         counts=calibration.counts,
         labels=scores.labels[first],
         name=document.name,
-        recall_floor=recalls[0] if recalls else None,
+        # What is guaranteed depends on the point of the report, which names it.
+        recall_floor=None,
         identity=Identity(
             model=document.model,
             preprocessing=document.preprocessing,

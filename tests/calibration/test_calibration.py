@@ -17,9 +17,19 @@ def test_probability_is_the_logistic(logit):
     assert probability_of(logit) == pytest.approx(float(expit(logit)), abs=1e-15)
 
 
-@given(st.floats(0, 1), st.floats(0, 1))
-def test_at_or_above_the_threshold_is_positive(probability, threshold):
-    point = OperatingPoint("p", threshold, None, "m", "p", "e")
-    flagged = decide(probability, point) is Decision.POSITIVE
-    assert flagged == (probability >= threshold)
-    assert decide(np.nextafter(threshold, -1), point) is Decision.NEGATIVE
+@given(st.floats(-50, 50), st.floats(-50, 50))
+def test_at_or_above_the_score_is_positive(logit, score):
+    point = OperatingPoint("p", score, 0.5, "m", "p", "e")
+    flagged = decide(logit, point) is Decision.POSITIVE
+    assert flagged == (logit >= score)
+    assert decide(np.nextafter(score, -100), point) is Decision.NEGATIVE
+
+
+@given(st.floats(-50, 50), st.floats(-50, 50), st.floats(0, 50))
+def test_between_two_scores_is_indeterminate(logit, lower, width):
+    upper = lower + width
+    point = OperatingPoint("p", upper, 0.5, "m", "p", "e", lower_score=lower, lower_threshold=0.25)
+    decision = decide(logit, point)
+    assert (decision is Decision.POSITIVE) == (logit >= upper)
+    assert (decision is Decision.NEGATIVE) == (logit < lower)
+    assert (decision is Decision.INDETERMINATE) == (lower <= logit < upper)

@@ -8,8 +8,16 @@ import pytest
 import torch
 
 from cxrscreen import load_bundle
+from cxrscreen.calibration.document import CalibrationDocument
 from cxrscreen.errors import BundleError, FingerprintMismatchError
-from cxrscreen.model.bundle import DEFAULT_BUNDLE, DOCUMENT, WEIGHTS, packaged_bundles
+from cxrscreen.model.bundle import (
+    CALIBRATION,
+    DEFAULT_BUNDLE,
+    DOCUMENT,
+    WEIGHTS,
+    packaged_bundles,
+    sha256_of_file,
+)
 from cxrscreen.model.document import BundleDocument
 from cxrscreen.pipeline import screen_inputs
 from cxrscreen.records import Input, Source
@@ -65,9 +73,17 @@ def test_one_changed_byte_is_refused(copy, name, where):
 
 
 def test_a_threshold_cannot_be_moved_by_hand(copy):
-    path = copy / DOCUMENT
-    path.write_text(path.read_text().replace('"threshold": 0.5', '"threshold": 0.9'))
-    with pytest.raises(BundleError, match="SHA-256"):
+    path = copy / CALIBRATION
+    score = load_bundle(copy).default_point.score
+    moved = path.read_text().replace(f'"score": {score}', f'"score": {score + 1}')
+    assert moved != path.read_text()
+    path.write_text(moved)
+    with pytest.raises(BundleError, match=r"calibration\.json: its content is not"):
+        load_bundle(copy)
+    # Not even by someone who vouches for the file in the document.
+    files = load_bundle().document.files
+    rewritten_document(copy, files={**files, CALIBRATION: sha256_of_file(path)})
+    with pytest.raises(BundleError, match="its own SHA-256"):
         load_bundle(copy)
 
 
@@ -105,16 +121,28 @@ def test_a_folder_that_is_no_bundle(tmp_path):
 
 def rewritten(folder: Path, **update: object) -> None:
     """Change a document and vouch for it again, as another tool could."""
-    document = load_bundle(folder).document
-    changed = BundleDocument.model_validate({**document.model_dump(), **update})
+    rewritten_document(folder, **{**load_bundle(folder).document.model_dump(), **update})
+
+
+def rewritten_document(folder: Path, **update: object) -> None:
+    document = load_bundle().document.model_dump()
+    changed = BundleDocument.model_validate({**document, **update})
     (folder / DOCUMENT).write_bytes(changed.to_bytes())
+
+
+def rewritten_calibration(folder: Path, **update: object) -> None:
+    """Change the calibration of a bundle and vouch for everything again."""
+    document = load_bundle(folder).calibration.document
+    changed = CalibrationDocument.model_validate({**document.model_dump(), **update})
+    (folder / CALIBRATION).write_bytes(changed.to_bytes())
+    files = load_bundle().document.files
+    rewritten_document(folder, files={**files, CALIBRATION: sha256_of_file(folder / CALIBRATION)})
 
 
 @pytest.mark.parametrize("field", ["model", "preprocessing", "engine"])
 def test_an_operating_point_of_something_else_is_refused(copy, field):
-    point = load_bundle(copy).document.operating_points[0].model_dump()
     other = "openvino" if field == "engine" else "0" * 64
-    rewritten(copy, operating_points=({**point, field: other},))
+    rewritten_calibration(copy, **{field: other})
     with pytest.raises(FingerprintMismatchError, match=field):
         screen_inputs([Input(Source(copy / DOCUMENT))], load_bundle(copy))
 

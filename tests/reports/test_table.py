@@ -10,10 +10,13 @@ from hypothesis import strategies as st
 
 from cxrscreen.records import Admission, ImageRecord, OperatingPoint, Prediction, ScreenRow, Source
 from cxrscreen.reports.table import COLUMNS, RunFacts, write_csv
+from cxrscreen.study.calibrate import uncalibrated
 from cxrscreen.vocabulary import Decision, RejectCode, SourceKind
 
-POINT = OperatingPoint("p", 0.25, None, "m", "pre", "torch-float32")
-FACTS = RunFacts("bundle", "0" * 64, POINT, "1.0")
+MODEL, PREPROCESSING = "a" * 64, "b" * 64
+CALIBRATION = uncalibrated("bundle", model=MODEL, preprocessing=PREPROCESSING)
+POINT = OperatingPoint("p", -1.0986, 0.25, MODEL, PREPROCESSING, "torch-float32")
+FACTS = RunFacts("bundle", "0" * 64, CALIBRATION, POINT, "1.0")
 
 
 def written(path: Path, *rows: ScreenRow) -> list[dict[str, str]]:
