@@ -163,7 +163,7 @@ def test_the_packaged_models_own_validation_part(real_data, packaged):
     # The set holds some images twice: the second one's row points to the first one's.
     judged = {str(row.record.source): row for row in rows if row.prediction is not None}
     found = [judged.get(row.duplicate_of, row).prediction for row in rows]
-    assert found.count(None) <= 0.005 * len(found)
+    assert found.count(None) <= 0.01 * len(found)
     kept = [n for n, prediction in enumerate(found) if prediction is not None]
     auc = roc_auc([split.validation[n].label for n in kept], [found[n].logit for n in kept])
     assert auc >= 0.98
