@@ -17,13 +17,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from cxrscreen.calibration.probability import probability_of
-from cxrscreen.data.bundle_part import bundle_part
 from cxrscreen.data.dataset import LabelledImage, fingerprint
 from cxrscreen.errors import CxrScreenError, OutputError, UsageError
 from cxrscreen.model.bundle import ModelBundle, load_bundle
 from cxrscreen.model.predictor import choose_device
 from cxrscreen.output import check_writable, new_file
 from cxrscreen.preprocess import Fit
+from cxrscreen.study.bundle_part import bundle_part
 from cxrscreen.training.robustness import (
     ConditionFigures,
     Figures,

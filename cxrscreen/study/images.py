@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cxrscreen.config import DataConfig
-from cxrscreen.data.bundle_part import bundle_part
 from cxrscreen.data.dataset import LabelledImage
 from cxrscreen.data.load import read_labelled
 from cxrscreen.errors import BundleError, DatasetError
 from cxrscreen.model.bundle import ModelBundle
+from cxrscreen.study.bundle_part import bundle_part
 
 _PARTS = ("training", "validation", "calibration")
 
@@ -81,8 +81,12 @@ def study_images(
     contained = _contained(bundle, data, found.images)
     trained_on = contained.get("training", 0)
     whole = next((name for name, count in contained.items() if count == len(found.images)), "")
-    notes = _notes_of(whole, trained_on, len(found.images))
-    return StudyImages(found.images, whole, trained_on, (*found.notes, *notes))
+    notes = (
+        *found.notes,
+        *_notes_of(whole, trained_on, len(found.images)),
+        *_ages(bundle, found.images),
+    )
+    return StudyImages(found.images, whole, trained_on, notes)
 
 
 def _contained(bundle: ModelBundle, data: Path, images: Sequence[LabelledImage]) -> dict[str, int]:
@@ -100,6 +104,23 @@ def _contained(bundle: ModelBundle, data: Path, images: Sequence[LabelledImage])
         except (BundleError, DatasetError):
             continue
     return contained
+
+
+def _ages(bundle: ModelBundle, images: Sequence[LabelledImage]) -> tuple[str, ...]:
+    """Say where the data know ages that no header tells: admission goes by headers."""
+    youngest, oldest = bundle.intended_use.age_range_years
+    outside = sum(
+        image.age_years is not None and not youngest <= image.age_years < oldest + 1
+        for image in images
+    )
+    if not outside:
+        return ()
+    return (
+        (
+            f"by the data's own word, {outside:,} of {len(images):,} images are of patients outside "
+            f"the model's ages ({youngest} to {oldest}); those whose header does not tell are judged"
+        ),
+    )
 
 
 def _notes_of(part: str, trained_on: int, total: int) -> tuple[str, ...]:

@@ -50,14 +50,14 @@ def evaluation_page(
                 "Operating points",
                 tuple(
                     SubgroupRow(
-                        one.name,
-                        f"{one.assessment.threshold_score:.4f}",
+                        f"{one.name} from {one.assessment.threshold_score:.2f}",
+                        "",
                         _short_rows(one.assessment, _SHORT),
                     )
                     for one in measurement.points
                 ),
-                "The second column is the logit from which an image is flagged.",
-                heading="point",
+                "Each with the logit from which an image is flagged.",
+                heading="operating point",
             )
         )
     tables += [_group_table(groups) for groups in measurement.groups]
@@ -259,13 +259,13 @@ def _group_table(groups: tuple[Group, ...]) -> SubgroupTable:
         tuple(
             SubgroupRow(
                 group.value,
-                f"{group.assessment.images:,} ({group.assessment.positives:,} positive)",
+                f"{group.assessment.images:,} ({group.assessment.positives:,})",
                 _short_rows(group.assessment, _GROUP),
-                "too small to say anything" if group.too_small else "",
+                "too small" if group.too_small else "",
             )
             for group in groups
         ),
-        "Images, and how many of them are positive. A dash: too few patients to say.",
+        "In brackets: images with pneumonia. A dash: too few patients to say anything.",
     )
 
 

@@ -22,13 +22,13 @@ from torch import nn
 
 from cxrscreen import load_bundle, preprocess
 from cxrscreen.config import DataConfig
-from cxrscreen.data.bundle_part import bundle_part
 from cxrscreen.data.dataset import LabelledImage, fingerprint
 from cxrscreen.data.load import load_split
 from cxrscreen.errors import BundleError, DatasetError
 from cxrscreen.model.bundle import DEFAULT_BUNDLE, DOCUMENT, ModelBundle, packaged_bundles
 from cxrscreen.model.document import BundleDocument, PartDocument
 from cxrscreen.model.predictor import Predictor
+from cxrscreen.study.bundle_part import bundle_part
 from cxrscreen.training.robustness import (
     ConditionFigures,
     Figures,
