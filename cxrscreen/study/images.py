@@ -117,8 +117,9 @@ def _ages(bundle: ModelBundle, images: Sequence[LabelledImage]) -> tuple[str, ..
         return ()
     return (
         (
-            f"by the data's own word, {outside:,} of {len(images):,} images are of patients outside "
-            f"the model's ages ({youngest} to {oldest}); those whose header does not tell are judged"
+            f"by the data's own word, {outside:,} of {len(images):,} images are of patients "
+            f"outside the model's ages ({youngest} to {oldest}); those whose header does not tell "
+            "are judged"
         ),
     )
 
