@@ -237,9 +237,8 @@ def _contrast(
         limits = clopper_pearson(found, positives)
         yield _outcome(title, "Clopper-Pearson, images", limits, truths["recall"])
         title = f"not used: {TITLES['roc_auc']}"
-        for clusters, method in ((None, "DeLong, images"), (sample.patients, "DeLong, clustered")):
-            limits = auc_interval(sample.truth, sample.scores, clusters=clusters)
-            yield _outcome(title, method, limits, truths["roc_auc"])
+        limits = auc_interval(sample.truth, sample.scores)
+        yield _outcome(title, "DeLong, images", limits, truths["roc_auc"])
 
 
 def _outcome(row: str, method: str, interval: Interval, truth: float) -> Outcome:

@@ -30,7 +30,7 @@ def assess(  # noqa: PLR0913 (the arrays, and what is asked of them)
 
     Where each patient has one image, proportions (and F1) have exact limits. Where a patient
     has several, they have limits by a bootstrap of whole patients on the scale of log odds. The
-    AUC has DeLong's, or those of the bootstrap; all other metrics have those of the bootstrap. A
+    AUC has DeLong's, with clusters Obuchowski's; other metrics have those of the bootstrap. A
     proportion of 0 or 1 does not vary among resamples: it has the exact limits of as many
     independent units as patients stand behind it. ``docs/intervals.md`` says how well all of
     them cover.

@@ -16,15 +16,40 @@ from cxrscreen.evaluation.intervals import Interval
 Floats = NDArray[np.float64]
 _LEAST_DEFINED: Final = 0.9
 _LEAST_PATIENTS: Final = 2
+_LEAST_FREEDOM: Final = 3.0
 #: Below this a spread is what rounding leaves.
 _NOTHING: Final = 1e-12
 #: How far the calibration gaps are scaled in search of the lower limit.
 _SCALES: Final = np.linspace(0, 1, 41)
 
 
-def student(level: float, patients: int) -> float:
-    """Return the two-sided quantile of Student's distribution for a number of patients."""
-    return float(t.ppf((1 + level) / 2, patients - 1))
+def student(level: float, freedom: float) -> float:
+    """Return the two-sided quantile of Student's distribution with degrees of freedom."""
+    return float(t.ppf((1 + level) / 2, freedom))
+
+
+def degrees_of_freedom(influence: Floats, patients: int) -> float:
+    """Return the degrees of freedom of a variance that is a sum over patients.
+
+    Near 1, an AUC hangs on the few patients whom the model ranks wrongly, and its variance is as
+    uncertain as that of a sample as small as they are. By the first two moments of the variance,
+    as Satterthwaite does (*Biometrics Bulletin* 2, 1946): ``2 S^2 / (sum of psi^4 - S^2 / M)`` for
+    the influences ``psi`` of ``M`` patients and the sum of their squares ``S``. Where the
+    influences are normal, that is about ``M``.
+
+    Parameters
+    ----------
+    influence
+        ``[M]``: by how much each patient moves the metric.
+    patients
+        The degrees of freedom are at most this number less 1, and at least 3 if it allows.
+    """
+    squares = float((influence**2).sum())
+    spread = float((influence**4).sum()) - squares**2 / influence.size
+    most = patients - 1.0
+    if spread <= 0:
+        return most
+    return min(max(2 * squares**2 / spread, _LEAST_FREEDOM), most)
 
 
 def standard_error(values: Floats, patients: int) -> float:
@@ -60,12 +85,11 @@ def standard_error(values: Floats, patients: int) -> float:
     return spread * math.sqrt(patients / (patients - 1))
 
 
-def log_odds_interval(value: float, error: float, *, patients: int, level: float) -> Interval:
+def log_odds_interval(value: float, error: float, *, freedom: float, level: float) -> Interval:
     """Return the interval of a metric between 0 and 1 by its standard error on log odds.
 
     Percentiles of the resamples are too high and too narrow where a metric is close to 1. The
-    limits are ``expit(logit(value) ± t * error / (value (1 - value)))``, with Student's quantile
-    of ``patients - 1`` degrees of freedom.
+    limits are ``expit(logit(value) ± t * error / (value (1 - value)))``, with Student's quantile.
 
     Parameters
     ----------
@@ -73,12 +97,12 @@ def log_odds_interval(value: float, error: float, *, patients: int, level: float
         The metric, between 0 and 1, neither of them.
     error
         Its standard error.
-    patients
-        The patients whose images it is about.
+    freedom
+        Degrees of freedom of the standard error.
     level
         Of the interval, between 0 and 1.
     """
-    half = student(level, patients) * error / (value * (1 - value))
+    half = student(level, freedom) * error / (value * (1 - value))
     low, high = expit(logit(value) + np.array([-half, half]))
     return Interval(float(low), float(high), level)
 
@@ -151,7 +175,7 @@ def calibration_error_interval(
     # Where the gaps are next to nothing, the share need not rise at every step.
     larger = np.maximum.accumulate(larger)
     low = _crossing(larger, (1 - level) / 2) * observed
-    high = observed + student(level, patients) * error
+    high = observed + student(level, patients - 1) * error
     return Interval(low, min(high, 1.0), level)
 
 

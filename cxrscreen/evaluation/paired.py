@@ -202,7 +202,7 @@ def difference_limits(
         As :func:`~cxrscreen.evaluation.limits.standard_error`.
     """
     error = standard_error(resampled, patients)
-    half = student(level, patients) * error
+    half = student(level, patients - 1) * error
     interval = Interval(max(-1.0, difference - half), min(1.0, difference + half), level)
     return interval, float(2 * t.sf(abs(difference) / error, patients - 1))
 
@@ -242,7 +242,7 @@ def share_limits(
     squares = float(((gained - mean * images) ** 2).sum())
     error = math.sqrt((patients + 2) / (patients + 1) * squares) / float(images.sum())
     # As many degrees of freedom as if the two were real.
-    half = student(level, patients + 2) * error
+    half = student(level, patients + 1) * error
     p_value = float(2 * t.sf(abs(mean) / error, patients + 1))
     return Interval(max(-1.0, mean - half), min(1.0, mean + half), level), p_value
 

@@ -23,6 +23,7 @@ from cxrscreen.evaluation.exact import clopper_pearson
 from cxrscreen.evaluation.intervals import Interval
 from cxrscreen.evaluation.limits import (
     calibration_error_interval,
+    degrees_of_freedom,
     log_odds_interval,
     standard_error,
 )
@@ -131,7 +132,7 @@ class Rules:
             exact, method = clopper_pearson(part, whole, level=level), EXACT
         else:
             try:
-                found = self._log_odds(name, value, patients, level)
+                found = _log_odds(self._values[name], value, patients, level)
             except MetricError:
                 # All or none, or too few patients to see them vary: each counts once.
                 units = part / whole * patients
@@ -145,16 +146,10 @@ class Rules:
         low, high = (2 * limit / (1 + limit) for limit in (exact.low, exact.high))
         return Interval(low, high, level), method
 
-    def _log_odds(self, name: str, value: float, patients: int, level: float) -> Interval:
-        return _log_odds(self._values[name], value, patients, level)
-
     def _roc_auc(self) -> Estimate:
         model, name, title = self._model, "roc_auc", TITLES["roc_auc"]
         value = roc_auc(model.truth, model.scores)
         try:
-            if self._clustered and 0 < value < 1:
-                interval = self._log_odds(name, value, self._rarer, self._level)
-                return Estimate(name, title, value, interval, BOOTSTRAP)
             found = delong(model.truth, model.scores, clusters=model.members)
         except MetricError as error:
             return Estimate(name, title, value, reason=f"no interval: {error.message}")
@@ -167,12 +162,17 @@ class Rules:
         return self._bootstrapped("pr_auc", value, self._rarer)
 
     def _brier(self) -> Estimate:
-        value = brier_score(self._model.truth, self._model.probabilities)
-        return self._bootstrapped("brier", value, self._model.patients)
+        model = self._model
+        value = brier_score(model.truth, model.probabilities)
+        influence = model.by_patient((model.probabilities - model.truth) ** 2 - value)
+        freedom = degrees_of_freedom(influence, model.patients)
+        return self._bootstrapped("brier", value, model.patients, freedom)
 
-    def _bootstrapped(self, name: str, value: float, patients: int) -> Estimate:
+    def _bootstrapped(
+        self, name: str, value: float, patients: int, freedom: float | None = None
+    ) -> Estimate:
         try:
-            interval = self._log_odds(name, value, patients, self._level)
+            interval = _log_odds(self._values[name], value, patients, self._level, freedom)
         except MetricError as error:
             return Estimate(name, TITLES[name], value, reason=f"no interval: {error.message}")
         return Estimate(name, TITLES[name], value, interval, BOOTSTRAP)
@@ -213,12 +213,15 @@ class Rules:
         return Interval(low, high, self._level)
 
 
-def _log_odds(values: Floats, value: float, patients: int, level: float) -> Interval:
+def _log_odds(
+    values: Floats, value: float, patients: int, level: float, freedom: float | None = None
+) -> Interval:
     error = standard_error(values, patients)
     if not 0 < value < 1:
         message = f"a value of {value:g} has no limits by resamples"
         raise MetricError(message)
-    return log_odds_interval(value, error, patients=patients, level=level)
+    freedom = patients - 1.0 if freedom is None else freedom
+    return log_odds_interval(value, error, freedom=freedom, level=level)
 
 
 def _bayes(recall: Floats, specificity: Floats, prevalence: float, which: str) -> Floats:

@@ -1,4 +1,4 @@
-"""The figure for who plans a programme: what a threshold costs per so many people."""
+"""The figure for who plans a programme: what a threshold costs per so many images."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from cxrscreen.evaluation.study_figures_canvas import (
 #: Up to so many places stand at equal distances with their values as labels: recall targets
 #: crowd towards 1. More of them are a curve.
 _PLACES: Final = 12
-#: From here on, people are written as whole numbers.
+#: From here on, they are written as whole numbers.
 _WHOLE: Final = 10
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Expected:
-    """Numbers of people to expect, at each place of the figure.
+    """Numbers of images to expect, at each place of the figure.
 
     Attributes
     ----------
@@ -62,7 +62,7 @@ class Programme:
     lines
         Flagged, missed, false alarms: one panel each.
     per
-        The numbers are of so many people.
+        The numbers are of so many images.
     prevalence
         That the numbers are for, 0 to 1.
     """
@@ -91,7 +91,7 @@ def programme_figure(path: Path, programme: Programme) -> None:
     named = values.size <= _PLACES
     x = np.arange(values.size, dtype=np.float64) if named else values
     figure = new_figure(0.9 + 1.75 * len(lines))
-    title = f"Expected per {programme.per:,} people at a prevalence of {programme.prevalence:.3g}"
+    title = f"Expected per {programme.per:,} images at a prevalence of {programme.prevalence:.3g}"
     figure.suptitle(title, fontsize=11, color=INK)
     panels: list[Axes] = list(figure.subplots(len(lines), 1, sharex=True, squeeze=False)[:, 0])
     for index, (axes, line) in enumerate(zip(panels, lines, strict=True)):

@@ -55,7 +55,7 @@ def test_limits_hold_the_truth_as_often_as_they_say(scenario):
     found = study(scenario, runs=400, seed=2, replicates=400)
     assert too_rare(found, 400) == []
     rows = {(one.row, one.methods[0]): one for one in found}
-    if scenario.most > 1:
-        # Images taken as independent, which the study must be able to see.
+    if scenario.name == "clustered, moderate":
+        # Images taken as independent: the study must be able to see that they are not.
         naive = rows["not used: ROC-AUC", "DeLong, images"]
         assert naive.covered < LEAST

@@ -96,7 +96,7 @@ def test_copies_do_not_make_the_interval_narrower():
 def test_the_interval_lies_on_log_odds():
     labels, scores, _ = sample()
     found, auc = auc_interval(labels, scores, level=0.9), delong(labels, scores)
-    half = t.ppf(0.95, auc.units - 1) * np.sqrt(auc.variance) / (auc.value * (1 - auc.value))
+    half = t.ppf(0.95, auc.freedom) * np.sqrt(auc.variance) / (auc.value * (1 - auc.value))
     odds = np.log(auc.value / (1 - auc.value))
     limits = np.log([found.low / (1 - found.low), found.high / (1 - found.high)])
     assert limits == pytest.approx([odds - half, odds + half])
