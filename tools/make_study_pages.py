@@ -18,6 +18,7 @@ import shlex
 import subprocess
 import sys
 import tempfile
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +38,8 @@ COMPARISON: Final = "comparison.md"
 
 _NOTICE: Final = "<!-- Written by tools/make_study_pages.py: run it again, do not edit. -->"
 _COLOURS: Final = 48
+#: What a page has room for without scrolling.
+_COLUMNS: Final = 84
 _SOME_FOUND: Final = 3
 _PREVALENCE: Final = "0.05"
 _REPORT: Final = "report.csv"
@@ -166,7 +169,7 @@ def _environment() -> dict[str, str]:
     }
     path = os.pathsep.join(filter(None, (str(ROOT), kept.get("PYTHONPATH", ""))))
     return kept | {
-        "COLUMNS": "104",
+        "COLUMNS": str(_COLUMNS),
         "NO_COLOR": "1",
         "PYTHONIOENCODING": "utf-8",
         "PYTHONPATH": path,
@@ -275,7 +278,7 @@ def comparison_page(
     place: Workplace, names: Sequence[str], images: Path, bundles: Sequence[ModelBundle]
 ) -> str:
     """Return the page of several bundles side by side, and write its figures."""
-    parts = ["## The models", _models_table(bundles), _TRAINED, _shown(*_trainings(bundles))]
+    parts = ["## The models", _models_table(bundles), _TRAINED, _shown(*training_commands(bundles))]
     for part, text, keep in (
         ("validation", _VALIDATION, ("roc", "precision-recall", "confusion", "scores")),
         ("calibration", _CALIBRATION, ("reliability", "decision-curve")),
@@ -319,7 +322,7 @@ def _models_table(bundles: Sequence[ModelBundle]) -> str:
     return "\n".join(rows)
 
 
-def _trainings(bundles: Sequence[ModelBundle]) -> list[str]:
+def training_commands(bundles: Sequence[ModelBundle]) -> list[str]:
     """Return the commands that train the bundles, by the nearest configuration in ``configs``."""
     known = {
         path.name: _leaves(load_training_config(path).model_dump(mode="json"))
@@ -369,8 +372,19 @@ def _shown(*commands: str) -> str:
 
 
 def _printed(text: str) -> str:
-    lines = "\n".join(line.rstrip() for line in text.strip("\n").splitlines())
-    return f"```text\n{lines}\n```"
+    lines = [
+        part
+        for line in text.strip("\n").splitlines()
+        for part in textwrap.wrap(
+            line,
+            _COLUMNS,
+            subsequent_indent="  ",
+            replace_whitespace=False,
+            drop_whitespace=False,
+        )
+        or [""]
+    ]
+    return "\n".join(["```text", *(line.rstrip() for line in lines), "```"])
 
 
 def main() -> int:
