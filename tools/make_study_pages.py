@@ -11,6 +11,7 @@ are curves and counts; no radiograph is among them.
 from __future__ import annotations
 
 import argparse
+import csv
 import json
 import os
 import re
@@ -18,7 +19,6 @@ import shlex
 import subprocess
 import sys
 import tempfile
-import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +27,7 @@ from typing import Any, Final
 from PIL import Image
 from pydantic import ValidationError
 
+from cxrscreen.calibration.calibration import Calibration, read_calibration
 from cxrscreen.config import DataConfig, TrainingConfig, load_training_config
 from cxrscreen.model.bundle import ModelBundle, load_bundle
 from cxrscreen.study.images import study_images
@@ -51,6 +52,17 @@ _WITHOUT_EFFECT: Final = (
     "train.checkpoint_steps",
     "train.loader_workers",
 )
+#: What the console says of a calibration before its tables.
+_CALIBRATION_LINES: Final = 2
+#: Figures of a programme: column, title and digits.
+_EXPECTED: Final = {
+    "flagged": ("flagged", 0),
+    "missed": ("missed", 1),
+    "false_alarms": ("false alarms", 0),
+    "ppv": ("PPV", 2),
+    "npv": ("NPV", 4),
+    "number_needed_to_read": ("read for one case", 1),
+}
 _PROGRAMME_FIGURE: Final = (
     "![Flagged, missed and false alarms by the recall on the calibration images]"
     "(images/results-programme.png)"
@@ -90,6 +102,12 @@ _PROGRAMME: Final = """\
 The same images fit thresholds again, for other aims, and tell what each comes to among 1,000
 images of which 50 show pneumonia: a share as it may be in screening, far below the one in this
 data set. [Calibrating at a site](calibration.md) explains the aims and the columns."""
+
+_POINTS: Final = """\
+Probabilities are those at a prevalence of 0.05; of a point with two thresholds, the one from which
+an image is `INDETERMINATE` stands in brackets. Recall, specificity and the share of flagged images
+are those of the calibration images, by image, at the upper threshold; a guarantee is for patients
+to come."""
 
 _DRIFT: Final = """\
 The validation part is screened as if it were a month of a site, and compared with the calibration
@@ -257,13 +275,55 @@ def results_page(place: Workplace, name: str, images: Path, bundle: ModelBundle)
         "## In a programme",
         _PROGRAMME,
         _shown(command),
-        _printed(said),
+        "\n".join(f"- {line}" for line in said.splitlines()[:_CALIBRATION_LINES]),
+        "### Operating points",
+        _points_table(read_calibration(place.folder / "site.json")),
+        _POINTS,
+        "### Of 1,000 images at a prevalence of 0.05",
+        _programme_table(place.folder / "site-programme.csv"),
         _PROGRAMME_FIGURE,
     ]
     parts += _drift(place, name, option)
     intro = _RESULTS_INTRO.format(data=_DATA)
     title = f"# Results of {bundle.name}"
     return "\n\n".join([title, _NOTICE, intro, _WARNING, *parts]) + "\n"
+
+
+def _points_table(calibration: Calibration) -> str:
+    """Return the operating points of a calibration with their figures and guarantees."""
+    rows = ["| point | positive from | recall | specificity | flagged | guaranteed |"]
+    rows.append("| --- | ---: | ---: | ---: | ---: | --- |")
+    for point, document in zip(
+        calibration.points, calibration.document.operating_points, strict=True
+    ):
+        figures = document.figures
+        if figures is None:
+            message = f"{point.name} has no figures"
+            raise RuntimeError(message)
+        threshold = f"{point.threshold:.4f}"
+        if point.lower_threshold is not None:
+            threshold += f" ({point.lower_threshold:.4f})"
+        shares = (figures.recall, figures.specificity, figures.flag_rate)
+        cells = [f"{value:.3f} ({low:.3f} to {high:.3f})" for value, low, high in shares]
+        rows.append(f"| {' | '.join((point.name, threshold, *cells, point.guarantee()))} |")
+    return "\n".join(rows)
+
+
+def _programme_table(path: Path) -> str:
+    """Return the table that ``calibrate --programme`` wrote, as Markdown."""
+    rows = [f"| point | {' | '.join(title for title, _ in _EXPECTED.values())} |"]
+    rows.append("| --- |" + " ---: |" * len(_EXPECTED))
+    with path.open(encoding="utf-8", newline="") as stream:
+        for row in csv.DictReader(stream):
+            cells = [row["operating_point"]]
+            for name, (_, digits) in _EXPECTED.items():
+                value, low, high = (row[name + end] for end in ("", "_low", "_high"))
+                ends = [f"{float(one):.{digits}f}" if one else "∞" for one in (low, high)]
+                cells.append(
+                    f"{float(value):.{digits}f} ({' to '.join(ends)})" if value else "none"
+                )
+            rows.append(f"| {' | '.join(cells)} |")
+    return "\n".join(rows)
 
 
 def _drift(place: Workplace, name: str, option: str) -> list[str]:
@@ -372,19 +432,8 @@ def _shown(*commands: str) -> str:
 
 
 def _printed(text: str) -> str:
-    lines = [
-        part
-        for line in text.strip("\n").splitlines()
-        for part in textwrap.wrap(
-            line,
-            _COLUMNS,
-            subsequent_indent="  ",
-            replace_whitespace=False,
-            drop_whitespace=False,
-        )
-        or [""]
-    ]
-    return "\n".join(["```text", *(line.rstrip() for line in lines), "```"])
+    lines = "\n".join(line.rstrip() for line in text.strip("\n").splitlines())
+    return f"```text\n{lines}\n```"
 
 
 def main() -> int:
