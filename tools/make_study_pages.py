@@ -11,6 +11,7 @@ are curves and counts; no radiograph is among them.
 from __future__ import annotations
 
 import argparse
+import csv
 import json
 import os
 import re
@@ -26,6 +27,7 @@ from typing import Any, Final
 from PIL import Image
 from pydantic import ValidationError
 
+from cxrscreen.calibration.calibration import Calibration, read_calibration
 from cxrscreen.config import DataConfig, TrainingConfig, load_training_config
 from cxrscreen.model.bundle import ModelBundle, load_bundle
 from cxrscreen.study.images import study_images
@@ -37,6 +39,8 @@ COMPARISON: Final = "comparison.md"
 
 _NOTICE: Final = "<!-- Written by tools/make_study_pages.py: run it again, do not edit. -->"
 _COLOURS: Final = 48
+#: What a page has room for without scrolling.
+_COLUMNS: Final = 84
 _SOME_FOUND: Final = 3
 _PREVALENCE: Final = "0.05"
 _REPORT: Final = "report.csv"
@@ -48,6 +52,17 @@ _WITHOUT_EFFECT: Final = (
     "train.checkpoint_steps",
     "train.loader_workers",
 )
+#: What the console says of a calibration before its tables.
+_CALIBRATION_LINES: Final = 2
+#: Figures of a programme: column, title and digits.
+_EXPECTED: Final = {
+    "flagged": ("flagged", 0),
+    "missed": ("missed", 1),
+    "false_alarms": ("false alarms", 0),
+    "ppv": ("PPV", 2),
+    "npv": ("NPV", 4),
+    "number_needed_to_read": ("read for one case", 1),
+}
 _PROGRAMME_FIGURE: Final = (
     "![Flagged, missed and false alarms by the recall on the calibration images]"
     "(images/results-programme.png)"
@@ -87,6 +102,12 @@ _PROGRAMME: Final = """\
 The same images fit thresholds again, for other aims, and tell what each comes to among 1,000
 images of which 50 show pneumonia: a share as it may be in screening, far below the one in this
 data set. [Calibrating at a site](calibration.md) explains the aims and the columns."""
+
+_POINTS: Final = """\
+Probabilities are those at a prevalence of 0.05; of a point with two thresholds, the one from which
+an image is `INDETERMINATE` stands in brackets. Recall, specificity and the share of flagged images
+are those of the calibration images, by image, at the upper threshold; a guarantee is for patients
+to come."""
 
 _DRIFT: Final = """\
 The validation part is screened as if it were a month of a site, and compared with the calibration
@@ -166,7 +187,7 @@ def _environment() -> dict[str, str]:
     }
     path = os.pathsep.join(filter(None, (str(ROOT), kept.get("PYTHONPATH", ""))))
     return kept | {
-        "COLUMNS": "104",
+        "COLUMNS": str(_COLUMNS),
         "NO_COLOR": "1",
         "PYTHONIOENCODING": "utf-8",
         "PYTHONPATH": path,
@@ -254,13 +275,55 @@ def results_page(place: Workplace, name: str, images: Path, bundle: ModelBundle)
         "## In a programme",
         _PROGRAMME,
         _shown(command),
-        _printed(said),
+        "\n".join(f"- {line}" for line in said.splitlines()[:_CALIBRATION_LINES]),
+        "### Operating points",
+        _points_table(read_calibration(place.folder / "site.json")),
+        _POINTS,
+        "### Of 1,000 images at a prevalence of 0.05",
+        _programme_table(place.folder / "site-programme.csv"),
         _PROGRAMME_FIGURE,
     ]
     parts += _drift(place, name, option)
     intro = _RESULTS_INTRO.format(data=_DATA)
     title = f"# Results of {bundle.name}"
     return "\n\n".join([title, _NOTICE, intro, _WARNING, *parts]) + "\n"
+
+
+def _points_table(calibration: Calibration) -> str:
+    """Return the operating points of a calibration with their figures and guarantees."""
+    rows = ["| point | positive from | recall | specificity | flagged | guaranteed |"]
+    rows.append("| --- | ---: | ---: | ---: | ---: | --- |")
+    for point, document in zip(
+        calibration.points, calibration.document.operating_points, strict=True
+    ):
+        figures = document.figures
+        if figures is None:
+            message = f"{point.name} has no figures"
+            raise RuntimeError(message)
+        threshold = f"{point.threshold:.4f}"
+        if point.lower_threshold is not None:
+            threshold += f" ({point.lower_threshold:.4f})"
+        shares = (figures.recall, figures.specificity, figures.flag_rate)
+        cells = [f"{value:.3f} ({low:.3f} to {high:.3f})" for value, low, high in shares]
+        rows.append(f"| {' | '.join((point.name, threshold, *cells, point.guarantee()))} |")
+    return "\n".join(rows)
+
+
+def _programme_table(path: Path) -> str:
+    """Return the table that ``calibrate --programme`` wrote, as Markdown."""
+    rows = [f"| point | {' | '.join(title for title, _ in _EXPECTED.values())} |"]
+    rows.append("| --- |" + " ---: |" * len(_EXPECTED))
+    with path.open(encoding="utf-8", newline="") as stream:
+        for row in csv.DictReader(stream):
+            cells = [row["operating_point"]]
+            for name, (_, digits) in _EXPECTED.items():
+                value, low, high = (row[name + end] for end in ("", "_low", "_high"))
+                ends = [f"{float(one):.{digits}f}" if one else "∞" for one in (low, high)]
+                cells.append(
+                    f"{float(value):.{digits}f} ({' to '.join(ends)})" if value else "none"
+                )
+            rows.append(f"| {' | '.join(cells)} |")
+    return "\n".join(rows)
 
 
 def _drift(place: Workplace, name: str, option: str) -> list[str]:
@@ -275,7 +338,7 @@ def comparison_page(
     place: Workplace, names: Sequence[str], images: Path, bundles: Sequence[ModelBundle]
 ) -> str:
     """Return the page of several bundles side by side, and write its figures."""
-    parts = ["## The models", _models_table(bundles), _TRAINED, _shown(*_trainings(bundles))]
+    parts = ["## The models", _models_table(bundles), _TRAINED, _shown(*training_commands(bundles))]
     for part, text, keep in (
         ("validation", _VALIDATION, ("roc", "precision-recall", "confusion", "scores")),
         ("calibration", _CALIBRATION, ("reliability", "decision-curve")),
@@ -319,7 +382,7 @@ def _models_table(bundles: Sequence[ModelBundle]) -> str:
     return "\n".join(rows)
 
 
-def _trainings(bundles: Sequence[ModelBundle]) -> list[str]:
+def training_commands(bundles: Sequence[ModelBundle]) -> list[str]:
     """Return the commands that train the bundles, by the nearest configuration in ``configs``."""
     known = {
         path.name: _leaves(load_training_config(path).model_dump(mode="json"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
@@ -10,7 +11,10 @@ from cxrscreen.config import DataConfig
 from cxrscreen.data.dataset import LabelledImage, fingerprint
 from cxrscreen.data.load import load_split
 from cxrscreen.errors import BundleError, DatasetError
-from cxrscreen.model.bundle import ModelBundle
+
+if TYPE_CHECKING:
+    # The type alone: labelled data are read without torch.
+    from cxrscreen.model.bundle import ModelBundle
 
 
 def bundle_part(bundle: ModelBundle, data: Path, part: str) -> tuple[LabelledImage, ...]:
