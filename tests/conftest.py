@@ -98,7 +98,7 @@ def site(site_table, tmp_path_factory) -> tuple[Result, Path]:
     out = tmp_path_factory.mktemp("calibrated") / "site.json"
     result = study(
         *("calibrate", "--data", site_table, "--out", out, "--name", "Sankt Anna"),
-        *("--target-recall", 0.95, "--target-recall", 0.9, "--two-thresholds", "0.9,0.7"),
+        *("--target-recall", 0.95, "--target-recall", 0.9, "--two-thresholds", "0.95,0.86"),
         *("--target-specificity", 0.7, "--youden", "--f-beta", 2, "--cost-ratio", 20),
     )
     return result, out

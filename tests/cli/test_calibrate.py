@@ -62,7 +62,7 @@ def test_what_was_asked_for_is_in_the_file(site, site_table):
     assert result.exit_code == 0, result.output
     calibration = read_calibration(out)
     assert [point.name for point in calibration.points] == [
-        *("recall-0.95", "recall-0.9", "specificity-0.7", "recall-0.9+specificity-0.7"),
+        *("recall-0.95", "recall-0.9", "specificity-0.7", "recall-0.95+specificity-0.86"),
         *("youden", "f2", "cost-20"),
     ]
     guarantees = [len(point.guarantees) for point in calibration.points]
@@ -148,20 +148,20 @@ def test_a_prevalence_moves_probabilities_and_no_decision(site, pictures, tmp_pa
 
 def test_two_thresholds_leave_images_undecided(site, pictures, tmp_path):
     """Where labels are wrong both ways, no threshold keeps both promises."""
-    scores = json_of(site[1])
-    point = {
-        **scores["operating_points"][3],
-        "lower_score": min(scores["scores"]["logits"]) - 1,
-        "score": float(np.median(scores["scores"]["logits"])),
-    }
-    path = rewritten(tmp_path / "two.json", site[1], operating_points=[point])
-    rows = screened(pictures, tmp_path / "r.csv", "--calibration", path)
-    found = {row["decision"] for row in rows}
-    assert found == {"POSITIVE", "INDETERMINATE"}
+    name = "recall-0.95+specificity-0.86"
+    point = read_calibration(site[1]).point(name)
+    assert point.lower_score < point.score
+    arguments = ("--calibration", site[1], "--operating-point", name)
+    rows = screened(pictures, tmp_path / "r.csv", *arguments)
     for row in rows:
-        assert (row["decision"] == "POSITIVE") == (float(row["raw_score"]) >= point["score"])
-        assert float(row["lower_threshold"]) < float(row["threshold"])
+        logit = float(row["raw_score"])
+        undecided = point.lower_score <= logit < point.score
+        assert (row["decision"] == "POSITIVE") == (logit >= point.score)
+        assert (row["decision"] == "INDETERMINATE") == undecided
+        assert row["threshold"] == f"{point.threshold:.6f}"
+        assert row["lower_threshold"] == f"{point.lower_threshold:.6f}"
         assert "an INDETERMINATE image counts as found" in row["guarantee"]
+    assert {"POSITIVE", "INDETERMINATE"} <= {row["decision"] for row in rows}
 
 
 @pytest.mark.parametrize("changed", ["model", "preprocessing", "engine"])
