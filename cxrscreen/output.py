@@ -27,7 +27,7 @@ PREVIEW_SOFTWARE = "cxrscreen data preview"
 CALIBRATION_KIND = b'"kind": "cxrscreen calibration"'
 #: The first columns of a programme's table, and the text chunk of its figure.
 PROGRAMME_START = b"operating_point,prevalence,per,"
-PROGRAMME_SOFTWARE = b"tEXtSoftware\0cxrscreen"
+PROGRAMME_SOFTWARE = "cxrscreen calibrate --programme"
 _PNG_HEAD_BYTES = 1024
 _MAX_MARK_BYTES = 1 << 20
 _STANDARD_STREAMS = (0, 1, 2)
@@ -49,19 +49,21 @@ def is_report(path: Path) -> bool:
 
 def is_calibration(path: Path) -> bool:
     """Return whether a file is a calibration of a site, by the kind that it names."""
-    return _names(path, CALIBRATION_KIND)
+    return CALIBRATION_KIND in _start(path, _MAX_MARK_BYTES)
 
 
 def is_programme(path: Path) -> bool:
     """Return whether a file is a programme's table or figure, by its first bytes."""
-    return _names(path, PROGRAMME_START) or _names(path, PROGRAMME_SOFTWARE)
+    start = _start(path, _PNG_HEAD_BYTES)
+    mark = b"tEXtSoftware\0" + PROGRAMME_SOFTWARE.encode()
+    return start.startswith(PROGRAMME_START) or mark in start
 
 
-def _names(path: Path, mark: bytes) -> bool:
+def _start(path: Path, size: int) -> bytes:
     if path.is_symlink() or not path.is_file():
-        return False
+        return b""
     with path.open("rb") as stream:
-        return mark in stream.read(_MAX_MARK_BYTES)
+        return stream.read(size)
 
 
 def is_study(path: Path) -> bool:

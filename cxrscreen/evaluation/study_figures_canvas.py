@@ -116,8 +116,15 @@ def wrap(name: str, *, characters: int) -> str:
     return "\n".join(textwrap.wrap(name, characters)) or name
 
 
-def save(figure: Figure, path: Path) -> None:
+def save(figure: Figure, path: Path, *, software: str | None = None) -> None:
     """Write a figure as its suffix says, PNG or SVG: the same figure gives the same bytes.
+
+    Parameters
+    ----------
+    figure, path
+        What, and where.
+    software
+        Of a PNG, the text chunk by which it is recognised.
 
     Raises
     ------
@@ -126,7 +133,11 @@ def save(figure: Figure, path: Path) -> None:
     """
     kind = path.suffix.lower().removeprefix(".")
     # Neither the version of a library nor the time.
-    metadata: dict[str, None] = {"png": {"Software": None}, "svg": {"Date": None}}.get(kind, {})
+    known: dict[str, dict[str, str | None]] = {
+        "png": {"Software": software},
+        "svg": {"Date": None},
+    }
+    metadata = known.get(kind, {})
     if not metadata:
         message = f"{path.name}: figures are written as .png or .svg"
         raise ValueError(message)

@@ -21,6 +21,7 @@ from cxrscreen.evaluation.study_figures_canvas import (
     new_figure,
     save,
 )
+from cxrscreen.output import PROGRAMME_SOFTWARE
 
 #: Up to so many places stand at equal distances with their values as labels: recall targets
 #: crowd towards 1. More of them are a curve.
@@ -101,7 +102,7 @@ def programme_figure(path: Path, programme: Programme) -> None:
         panels[-1].set_xticks(x, [literal(f"{value:g}") for value in values])
         panels[-1].set_xlim(-0.4, values.size - 0.6)
     figure.align_ylabels(panels)
-    save(figure, path)
+    save(figure, path, software=PROGRAMME_SOFTWARE)
 
 
 def _draw(axes: Axes, x: NDArray[np.float64], line: Expected, index: int, *, marked: bool) -> None:
