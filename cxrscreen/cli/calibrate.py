@@ -109,7 +109,7 @@ def calibrate(
     asked, it says how many are needed and writes nothing (exit code 2).
     """
     from cxrscreen.errors import CalibrationError, UsageError
-    from cxrscreen.output import check_writable, is_calibration, is_programme, new_file
+    from cxrscreen.output import check_writable, is_site_calibration, is_programme, new_file
 
     for option, value in (("--confidence", confidence), ("--prevalence", prevalence)):
         options.require_share(option, value)
@@ -119,7 +119,7 @@ def calibrate(
     if programme and prevalence is None:
         message = "--programme needs --prevalence"
         raise UsageError(message, hint="Give the share of pneumonia in it, as in 0.05.")
-    check_writable(out, force=force, replaceable=is_calibration)
+    check_writable(out, force=force, replaceable=is_site_calibration)
     table, figure = _beside(out, ".csv"), _beside(out, ".png")
     if programme:
         for path in (table, figure):
@@ -163,7 +163,7 @@ def calibrate(
     rows = reading.screen(model, found, reading.screen_options())
     fitted = fit_calibration(model, rows, aims, name=name or out.stem, site_prevalence=prevalence)
     shown: tuple[ProgrammeRow, ...] = ()
-    with new_file(out, force=force, replaceable=is_calibration) as temporary:
+    with new_file(out, force=force, replaceable=is_site_calibration) as temporary:
         temporary.write_bytes(fitted.calibration.document.to_bytes())
         if programme and prevalence is not None:
             shown = programme_of(fitted.calibration, prevalence=prevalence, per=per or _DEFAULT_PER)
