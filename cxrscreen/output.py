@@ -31,7 +31,7 @@ PREVIEW_SOFTWARE = "cxrscreen data preview"
 CALIBRATION_KIND = b'"kind": "cxrscreen calibration"'
 #: The first columns of a programme's table, and the text chunk of its figure.
 PROGRAMME_START = b"operating_point,prevalence,per,"
-PROGRAMME_SOFTWARE = b"tEXtSoftware\0cxrscreen"
+PROGRAMME_SOFTWARE = "cxrscreen calibrate --programme"
 _PNG_HEAD_BYTES = 1024
 _PNG_START = b"\x89PNG"
 _MAX_MARK_BYTES = 1 << 20
@@ -72,7 +72,7 @@ def is_programme(path: Path) -> bool:
     with path.open("rb") as stream:
         head = stream.read(_PNG_HEAD_BYTES)
     return head.startswith(PROGRAMME_START) or (
-        head.startswith(_PNG_START) and PROGRAMME_SOFTWARE in head
+        head.startswith(_PNG_START) and b"tEXtSoftware\0" + PROGRAMME_SOFTWARE.encode() in head
     )
 
 

@@ -3,8 +3,11 @@ from __future__ import annotations
 import json
 
 import pytest
+from matplotlib.figure import Figure
 
 from cxrscreen.errors import OutputError
+from cxrscreen.evaluation.study_figures_canvas import save
+from cxrscreen.evaluation.study_figures_programme import Expected, Programme, programme_figure
 from cxrscreen.output import (
     BUNDLE_DOCUMENT,
     PROGRAMME_SOFTWARE,
@@ -85,7 +88,21 @@ def test_what_speaks_of_a_programme_is_none(tmp_path):
     path = tmp_path / "notes.md"
     path.write_bytes(b"The table begins with " + PROGRAMME_START)
     assert not is_programme(path)
-    path.write_bytes(b"The figure has " + PROGRAMME_SOFTWARE)
+    path.write_bytes(b"The figure has tEXtSoftware\0" + PROGRAMME_SOFTWARE.encode())
     assert not is_programme(path)
     path.write_bytes(PROGRAMME_START + b"score\n")
     assert is_programme(path)
+
+
+def test_the_figure_of_a_programme_is_recognised_and_no_other_figure(tmp_path):
+    figure = tmp_path / "programme.png"
+    numbers = Expected("missed", [1.0, 2.0], [0.5, 1.5], [2.0, 3.0])
+    programme_figure(
+        figure,
+        Programme("recall", [0.9, 0.95], (numbers,), per=1000, prevalence=0.05),
+        software=PROGRAMME_SOFTWARE,
+    )
+    assert is_programme(figure)
+    other = tmp_path / "other.png"
+    save(Figure(), other)
+    assert not is_programme(other)

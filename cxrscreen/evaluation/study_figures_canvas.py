@@ -116,8 +116,17 @@ def wrap(name: str, *, characters: int) -> str:
     return "\n".join(textwrap.wrap(name, characters)) or name
 
 
-def save(figure: Figure, path: Path) -> None:
+def save(figure: Figure, path: Path, *, software: str | None = None) -> None:
     """Write a figure as its suffix says, PNG or SVG: the same figure gives the same bytes.
+
+    Parameters
+    ----------
+    figure
+        To write.
+    path
+        Where to.
+    software
+        What a PNG says it was made by, where a later run must recognise it.
 
     Raises
     ------
@@ -126,8 +135,8 @@ def save(figure: Figure, path: Path) -> None:
     """
     kind = path.suffix.lower().removeprefix(".")
     # Neither the version of a library nor the time.
-    metadata: dict[str, None] = {"png": {"Software": None}, "svg": {"Date": None}}.get(kind, {})
-    if not metadata:
+    metadata = {"png": {"Software": software}, "svg": {"Date": None}}.get(kind)
+    if metadata is None:
         message = f"{path.name}: figures are written as .png or .svg"
         raise ValueError(message)
     # Text as outlines: it looks the same wherever the file is opened.

@@ -74,7 +74,7 @@ class Programme:
     prevalence: float
 
 
-def programme_figure(path: Path, programme: Programme) -> None:
+def programme_figure(path: Path, programme: Programme, *, software: str | None = None) -> None:
     """Draw what to expect of a programme over recall targets or thresholds.
 
     One panel under another, since missed and flagged are of different size.
@@ -85,6 +85,8 @@ def programme_figure(path: Path, programme: Programme) -> None:
         A ``.png`` or ``.svg`` to write.
     programme
         What to draw.
+    software
+        What a PNG says it was made by.
     """
     lines = programme.lines
     values = np.asarray(programme.places, dtype=np.float64)
@@ -101,7 +103,7 @@ def programme_figure(path: Path, programme: Programme) -> None:
         panels[-1].set_xticks(x, [literal(f"{value:g}") for value in values])
         panels[-1].set_xlim(-0.4, values.size - 0.6)
     figure.align_ylabels(panels)
-    save(figure, path)
+    save(figure, path, software=software)
 
 
 def _draw(axes: Axes, x: NDArray[np.float64], line: Expected, index: int, *, marked: bool) -> None:
