@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 _DEFAULT_RECALL: Final = 0.95
 _DEFAULT_CONFIDENCE: Final = 0.95
 _DEFAULT_PER: Final = 1000
+#: What a calibration file allows.
+_LONGEST_NAME: Final = 200
 
 
 def calibrate(
@@ -109,7 +111,7 @@ def calibrate(
     asked, it says how many are needed and writes nothing (exit code 2).
     """
     from cxrscreen.errors import CalibrationError, UsageError
-    from cxrscreen.output import check_writable, is_site_calibration, is_programme, new_file
+    from cxrscreen.output import check_writable, is_programme, is_site_calibration, new_file
 
     for option, value in (("--confidence", confidence), ("--prevalence", prevalence)):
         options.require_share(option, value)
@@ -138,6 +140,7 @@ def calibrate(
         quiet=quiet,
     )
     reading.check()
+    site = _site_name(name or out.stem)
     aims = _aims(
         target_recall,
         target_specificity,
@@ -161,7 +164,7 @@ def calibrate(
         hint = "Take --part calibration, or images that it has not seen."
         raise CalibrationError(message, hint=hint)
     rows = reading.screen(model, found, reading.screen_options())
-    fitted = fit_calibration(model, rows, aims, name=name or out.stem, site_prevalence=prevalence)
+    fitted = fit_calibration(model, rows, aims, name=site, site_prevalence=prevalence)
     shown: tuple[ProgrammeRow, ...] = ()
     with new_file(out, force=force, replaceable=is_site_calibration) as temporary:
         temporary.write_bytes(fitted.calibration.document.to_bytes())
@@ -170,6 +173,16 @@ def calibrate(
             write_programme(fitted.calibration, shown, table=table, figure=figure, force=force)
     if not quiet:
         _print(fitted, shown, out)
+
+
+def _site_name(name: str) -> str:
+    """Return a name that a calibration can have, before anything is screened."""
+    from cxrscreen.errors import UsageError
+
+    if len(name) > _LONGEST_NAME or not name.isprintable():
+        message = f"name of the site: more than {_LONGEST_NAME} characters, or not plain text"
+        raise UsageError(message, hint="Name it in a few words with --name.")
+    return name
 
 
 def _beside(out: Path, suffix: str) -> Path:
