@@ -19,8 +19,12 @@ from cxrscreen.errors import OutputError
 BUNDLE_DOCUMENT = "bundle.json"
 #: The bytes by which a file is recognised as a report.
 REPORT_START = b"source,status,decision,"
-#: The files by which a folder is recognised as an evaluation or a comparison.
+#: The files by which a folder is recognised as an evaluation or a comparison, and the kind
+#: that each names.
 STUDY_DOCUMENTS = ("evaluation.json", "comparison.json")
+STUDY_KINDS = (b'"kind": "cxrscreen evaluation"', b'"kind": "cxrscreen comparison"')
+#: What else such a folder holds: whatever has another ending is somebody's own.
+_STUDY_SUFFIXES = (".csv", ".html", ".json", ".md", ".png")
 #: The text chunk by which a PNG is recognised as a preview of augmentation.
 PREVIEW_SOFTWARE = "cxrscreen data preview"
 #: What a calibration of a site says it is.
@@ -29,6 +33,7 @@ CALIBRATION_KIND = b'"kind": "cxrscreen calibration"'
 PROGRAMME_START = b"operating_point,prevalence,per,"
 PROGRAMME_SOFTWARE = "cxrscreen calibrate --programme"
 _PNG_HEAD_BYTES = 1024
+_PNG_START = b"\x89PNG"
 _MAX_MARK_BYTES = 1 << 20
 _STANDARD_STREAMS = (0, 1, 2)
 _FORCE_HINT = "Give another name, or --force to replace it."
@@ -48,29 +53,54 @@ def is_report(path: Path) -> bool:
 
 
 def is_calibration(path: Path) -> bool:
-    """Return whether a file is a calibration of a site, by the kind that it names."""
-    return CALIBRATION_KIND in _start(path, _MAX_MARK_BYTES)
+    """Return whether a file is a calibration, by the kind that it names."""
+    return _names(path, CALIBRATION_KIND)
+
+
+def is_site_calibration(path: Path) -> bool:
+    """Return whether a file is a calibration, and no part of a bundle.
+
+    A bundle vouches for every byte of its own: with another calibration it would be refused.
+    """
+    return not (path.parent / BUNDLE_DOCUMENT).is_file() and is_calibration(path)
 
 
 def is_programme(path: Path) -> bool:
     """Return whether a file is a programme's table or figure, by its first bytes."""
-    start = _start(path, _PNG_HEAD_BYTES)
-    mark = b"tEXtSoftware\0" + PROGRAMME_SOFTWARE.encode()
-    return start.startswith(PROGRAMME_START) or mark in start
-
-
-def _start(path: Path, size: int) -> bytes:
     if path.is_symlink() or not path.is_file():
-        return b""
+        return False
     with path.open("rb") as stream:
-        return stream.read(size)
+        head = stream.read(_PNG_HEAD_BYTES)
+    return head.startswith(PROGRAMME_START) or (
+        head.startswith(_PNG_START) and b"tEXtSoftware\0" + PROGRAMME_SOFTWARE.encode() in head
+    )
+
+
+def _names(path: Path, mark: bytes) -> bool:
+    if path.is_symlink() or not path.is_file():
+        return False
+    with path.open("rb") as stream:
+        head = stream.read(_MAX_MARK_BYTES)
+    # What speaks of the mark, such as a page or a log, does not begin like JSON.
+    return head.startswith(b"{") and mark in head
 
 
 def is_study(path: Path) -> bool:
-    """Return whether a folder holds an evaluation or a comparison, by its document."""
+    """Return whether a folder holds an evaluation or a comparison and nothing else.
+
+    Its document must name its kind. A folder into which somebody has put images, folders or
+    notes of their own is not replaced: that would delete them.
+    """
     if path.is_symlink() or not path.is_dir():
         return False
-    return any((path / name).is_file() for name in STUDY_DOCUMENTS)
+    if not any(
+        _names(path / name, kind) for name, kind in zip(STUDY_DOCUMENTS, STUDY_KINDS, strict=True)
+    ):
+        return False
+    return all(
+        file.is_file() and not file.is_symlink() and file.suffix in _STUDY_SUFFIXES
+        for file in path.iterdir()
+    )
 
 
 def is_preview(path: Path) -> bool:

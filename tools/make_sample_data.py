@@ -71,8 +71,8 @@ class Case:
         return self.name.startswith("pneumonia")
 
 
-# Children whom models trained on real radiographs alone call what they are with some margin. Number 3
-# is left out: the packaged model flags it, as it does 8 of the first 30 normal phantoms.
+# Children whom models trained on real radiographs alone call what they are with some margin.
+# Number 3 is left out: the packaged model flags it, as it does 8 of the first 30 normal phantoms.
 CASES: tuple[Case, ...] = (
     Case("normal-01.jpg", 1),
     Case("normal-02.png", 2, bits=16),

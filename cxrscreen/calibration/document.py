@@ -78,7 +78,7 @@ class FiguresDocument(_Strict):
 class PointDocument(_Strict):
     """An operating point: the logits that decide, and what is guaranteed there."""
 
-    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.+-]*$", max_length=64)]
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.+-]*$", max_length=100)]
     score: float
     lower_score: float | None = None
     policy: Policy

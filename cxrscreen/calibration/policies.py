@@ -31,6 +31,8 @@ _WANTED: Final = {
     Policy.COST: ("cost_ratio",),
     Policy.TWO_THRESHOLDS: ("target_recall", "target_specificity"),
 }
+_GUARANTEED: Final = (Policy.TARGET_RECALL, Policy.TARGET_SPECIFICITY, Policy.TWO_THRESHOLDS)
+_USUAL_CONFIDENCE: Final = 0.95
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +69,7 @@ class Aim:
     beta: float | None = None
     cost_ratio: float | None = None
     prevalence: float | None = None
-    confidence: float = 0.95
+    confidence: float = _USUAL_CONFIDENCE
     unit: Unit = Unit.PATIENT
 
     def __post_init__(self) -> None:
@@ -91,8 +93,12 @@ class Aim:
 
     @property
     def name(self) -> str:
-        """Return a short name for reports, such as ``recall-0.95`` or ``cost-20``."""
-        return {
+        """Return a short name for reports, such as ``recall-0.95`` or ``cost-20``.
+
+        Of a guarantee with another confidence than 0.95, it says which: one name is one
+        threshold on the same images.
+        """
+        name = {
             Policy.TARGET_RECALL: f"recall-{self.target_recall}",
             Policy.TARGET_SPECIFICITY: f"specificity-{self.target_specificity}",
             Policy.YOUDEN: "youden",
@@ -102,6 +108,9 @@ class Aim:
                 f"recall-{self.target_recall}+specificity-{self.target_specificity}"
             ),
         }[self.policy]
+        if self.policy in _GUARANTEED and self.confidence != _USUAL_CONFIDENCE:
+            return f"{name}-confidence-{self.confidence}"
+        return name
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _DEFAULT_RECALL: Final = 0.95
 _DEFAULT_CONFIDENCE: Final = 0.95
 _DEFAULT_PER: Final = 1000
-#: What fits into a calibration; a file's own name does always fit.
+#: What a calibration file allows.
 _LONGEST_NAME: Final = 200
 
 
@@ -111,7 +111,7 @@ def calibrate(
     asked, it says how many are needed and writes nothing (exit code 2).
     """
     from cxrscreen.errors import CalibrationError, UsageError
-    from cxrscreen.output import check_writable, is_calibration, is_programme, new_file
+    from cxrscreen.output import check_writable, is_programme, is_site_calibration, new_file
 
     for option, value in (("--confidence", confidence), ("--prevalence", prevalence)):
         options.require_share(option, value)
@@ -124,7 +124,7 @@ def calibrate(
     if programme and prevalence is None:
         message = "--programme needs --prevalence"
         raise UsageError(message, hint="Give the share of pneumonia in it, as in 0.05.")
-    check_writable(out, force=force, replaceable=is_calibration)
+    check_writable(out, force=force, replaceable=is_site_calibration)
     table, figure = _beside(out, ".csv"), _beside(out, ".png")
     if programme:
         for path in (table, figure):
@@ -143,6 +143,7 @@ def calibrate(
         quiet=quiet,
     )
     reading.check()
+    site = _site_name(name or out.stem)
     aims = _aims(
         target_recall,
         target_specificity,
@@ -166,15 +167,25 @@ def calibrate(
         hint = "Take --part calibration, or images that it has not seen."
         raise CalibrationError(message, hint=hint)
     rows = reading.screen(model, found, reading.screen_options())
-    fitted = fit_calibration(model, rows, aims, name=name or out.stem, site_prevalence=prevalence)
+    fitted = fit_calibration(model, rows, aims, name=site, site_prevalence=prevalence)
     shown: tuple[ProgrammeRow, ...] = ()
-    with new_file(out, force=force, replaceable=is_calibration) as temporary:
+    with new_file(out, force=force, replaceable=is_site_calibration) as temporary:
         temporary.write_bytes(fitted.calibration.document.to_bytes())
         if programme and prevalence is not None:
             shown = programme_of(fitted.calibration, prevalence=prevalence, per=per or _DEFAULT_PER)
             write_programme(fitted.calibration, shown, table=table, figure=figure, force=force)
     if not quiet:
         _print(fitted, shown, out)
+
+
+def _site_name(name: str) -> str:
+    """Return a name that a calibration can have, before anything is screened."""
+    from cxrscreen.errors import UsageError
+
+    if len(name) > _LONGEST_NAME or not name.isprintable():
+        message = f"name of the site: more than {_LONGEST_NAME} characters, or not plain text"
+        raise UsageError(message, hint="Name it in a few words with --name.")
+    return name
 
 
 def _beside(out: Path, suffix: str) -> Path:

@@ -90,5 +90,7 @@ def fingerprint(images: Sequence[LabelledImage]) -> str:
     """
     digest = hashlib.sha256()
     for image in sorted(images, key=lambda image: image.name):
-        digest.update(f"{sha256_of(image.path)}  {image.name}\n".encode())
+        # A name need not be UTF-8: its bytes count as they are.
+        line = f"{sha256_of(image.path)}  {image.name}\n"
+        digest.update(line.encode("utf-8", "surrogateescape"))
     return digest.hexdigest()

@@ -39,6 +39,6 @@ def pseudonyms(images: Sequence[LabelledImage]) -> tuple[str, ...]:
         secret.update(content.encode())
     key = secret.digest()
     return tuple(
-        hashlib.blake2b(group.encode(), key=key).hexdigest()[:_CHARACTERS]
+        hashlib.blake2b(group.encode("utf-8", "surrogateescape"), key=key).hexdigest()[:_CHARACTERS]
         for group in joined_groups([image.patient_key for image in images], contents)
     )

@@ -214,11 +214,15 @@ def write_predictions(path: Path, predictions: Predictions) -> None:
     """Write predictions as CSV; scores and probabilities with six decimals."""
     run = _run_text(predictions.run)
     with path.open("w", encoding="utf-8", errors="surrogateescape", newline="") as stream:
-        writer = csv.writer(stream, lineterminator="\n")
+        plain = csv.writer(stream, lineterminator="\n")
+        # Before Python 3.13 the plain one leaves a carriage return outside of quotes, which ends
+        # the row for whoever reads it.
+        quoting = csv.writer(stream, lineterminator="\n", quoting=csv.QUOTE_ALL)
         header = (*_FIXED, *predictions.columns, *_CLOSING)
-        writer.writerow(header)
+        plain.writerow(header)
         for number, image in enumerate(predictions.images, start=1):
             cells = _cells(number, image)
+            writer = quoting if any("\r" in cell for cell in cells) else plain
             writer.writerow([_defused(cell) for cell in (*cells, run, _key(header, cells, run))])
 
 

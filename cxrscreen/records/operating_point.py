@@ -53,7 +53,9 @@ class Guarantee:
         """Return it in words, for reports."""
         wrong = "missed" if self.quantity is Quantity.RECALL else "flagged"
         return (
-            f"{self.quantity} at least {self.target:g} with {self.confidence:.0%} confidence "
+            # In full: 0.995 rounded to 100% would promise what no calibration can.
+            f"{self.quantity} at least {self.target:.15g} with "
+            f"{100 * self.confidence:.13g}% confidence "
             f"by {self.unit} ({self.errors} of {self.units} {wrong} in calibration)"
         )
 

@@ -142,12 +142,15 @@ class SideBySide:
         How many images some model did not screen.
     comparison
         Assessments and differences.
+    given
+        Of each model, of all images: what it refused is among them.
     """
 
     names: tuple[str, ...]
     predictions: tuple[Predictions, ...]
     left_out: int
     comparison: Comparison
+    given: tuple[Predictions, ...]
 
 
 def measure_side_by_side(models: Sequence[Predictions], design: Design) -> SideBySide:
@@ -193,7 +196,7 @@ def measure_side_by_side(models: Sequence[Predictions], design: Design) -> SideB
         seed=design.seed,
         prevalence=design.prevalence,
     )
-    return SideBySide(names, common, len(truth) - len(judged), comparison)
+    return SideBySide(names, common, len(truth) - len(judged), comparison, tuple(models))
 
 
 def _only(predictions: Predictions, names: set[str]) -> Predictions:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -12,7 +13,7 @@ from cxrscreen.calibration.calibration import Calibration, Scores
 from cxrscreen.calibration.programme import Estimate, ProgrammeRow, programme
 from cxrscreen.errors import CalibrationError
 from cxrscreen.evaluation.study_figures import Expected, Programme, programme_figure
-from cxrscreen.output import PROGRAMME_START, is_programme, new_file
+from cxrscreen.output import PROGRAMME_SOFTWARE, PROGRAMME_START, is_programme, new_file
 
 #: Recalls on the calibration images that the figure shows.
 _RECALLS: Final = (0.80, 0.85, 0.90, 0.925, 0.95, 0.96, 0.97, 0.98, 0.99, 0.995)
@@ -80,18 +81,23 @@ def write_programme(
     OutputError
         A file exists already or cannot be written.
     """
-    with new_file(figure, force=force, replaceable=is_programme) as temporary:
+    # Both or neither: they are renamed when both are whole.
+    with (
+        new_file(figure, force=force, replaceable=is_programme) as picture,
+        new_file(table, force=force, replaceable=is_programme) as temporary,
+    ):
         # The suffix says what is drawn, and the temporary name has another.
-        drawn = temporary.with_suffix(".png")
+        drawn = picture.with_suffix(".png")
         try:
-            programme_figure(drawn, _sweep(calibration, rows[0]))
-            drawn.replace(temporary)
+            programme_figure(drawn, _sweep(calibration, rows[0]), software=PROGRAMME_SOFTWARE)
+            drawn.replace(picture)
         finally:
             drawn.unlink(missing_ok=True)
-    with (
-        new_file(table, force=force, replaceable=is_programme) as temporary,
-        temporary.open("w", encoding="utf-8", newline="") as stream,
-    ):
+        _write_table(temporary, rows)
+
+
+def _write_table(path: Path, rows: Sequence[ProgrammeRow]) -> None:
+    with path.open("w", encoding="utf-8", newline="") as stream:
         writer = csv.writer(stream, lineterminator="\n")
         start = PROGRAMME_START.decode().rstrip(",").split(",")
         limits = [f"{name}{end}" for name in _FIGURES for end in ("", "_low", "_high")]

@@ -96,7 +96,7 @@ def write_comparison(
         The folder exists already or cannot be written.
     """
     with new_folder(folder, force=force, replaceable=is_study) as place:
-        for number, predictions in enumerate(side_by_side.predictions, start=1):
+        for number, predictions in enumerate(side_by_side.given, start=1):
             write_predictions(place / f"predictions-{number}.csv", predictions)
         page = comparison_page(side_by_side, draw_comparison(place, side_by_side), notes)
         _write_page(place, page, COMPARISON_PAGE)

@@ -111,7 +111,8 @@ def test_a_target_comes_with_its_guarantee():
     choice = choose(Aim(Policy.TARGET_RECALL, target_recall=0.95, confidence=0.9), *sample)
     found = recall_threshold(*sample, target=0.95, confidence=0.9)
     assert (choice.score, choice.guarantees) == (found.score, (found.guarantee,))
-    assert (choice.name, choice.lower_score, choice.notes) == ("recall-0.95", None, ())
+    assert choice.name == "recall-0.95-confidence-0.9"
+    assert (choice.lower_score, choice.notes) == (None, ())
     choice = choose(Aim(Policy.TARGET_SPECIFICITY, target_specificity=0.9), *sample)
     found = specificity_threshold(*sample, target=0.9)
     assert (choice.score, choice.guarantees) == (found.score, (found.guarantee,))
