@@ -157,7 +157,7 @@ def test_a_target_recall_is_fitted_to_the_scores_that_it_keeps():
         point = kept.at_target_recall(0.9, confidence=0.9, unit=unit)
         aim = Aim(Policy.TARGET_RECALL, target_recall=0.9, confidence=0.9, unit=unit)
         choice = kept.scores.choose(aim)
-        assert (point.name, point.score) == ("recall-0.9", choice.score)
+        assert (point.name, point.score) == (aim.name, choice.score)
         assert point.guarantees == choice.guarantees
         assert point.threshold == kept.calibrator.probability(choice.score)
         assert (point.model, point.preprocessing, point.engine) == tuple(BOUND.values())
