@@ -1,11 +1,11 @@
-"""Fixtures: DICOM objects made to order, the packaged bundle, real data where it is."""
+"""Fixtures: DICOM objects made to order, bundles, labelled phantoms, real data where it is."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -13,11 +13,17 @@ from numpy.typing import NDArray
 from pydicom import uid
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.encaps import encapsulate
+from typer.testing import Result
 
 from cxrscreen import load_bundle
 from cxrscreen.intake.header.dicom import quiet_readers
 from cxrscreen.model.bundle import ModelBundle
+from tests.study_data import MARKER, Pool, make_pool, study, write_table
 from tools.phantom import project, sample_anatomy
+
+if TYPE_CHECKING:
+    from cxrscreen.study.release import Released
+    from tests.release_data import Maker
 
 MakeDicom = Callable[..., Path]
 
@@ -42,6 +48,109 @@ def chest() -> NDArray[np.float64]:
     rng = np.random.default_rng(7)
     anatomy = sample_anatomy(rng, pneumonia=False)
     return project(anatomy, view="frontal", shape=(200, 260), rng=rng)
+
+
+@pytest.fixture(scope="session")
+def pool() -> Pool:
+    return make_pool()
+
+
+@pytest.fixture(scope="session")
+def study_folder(pool, tmp_path_factory) -> Path:
+    """132 patients with pneumonia and 44 without; some with two images, some unlike theirs.
+
+    Half of it is enough for a recall of 0.95, and no threshold separates the classes.
+    """
+    folder = tmp_path_factory.mktemp("study")
+    for case in range(132):
+        weight = 0.0 if case % 33 == 5 else 0.3 + 0.7 * (case % 10) / 10
+        for image in range(2 if case % 16 == 0 else 1):
+            pool.save(folder / "PNEUMONIA" / f"person{case}_virus_{image}.png", weight)
+    for case in range(44):
+        weight = 0.6 if case % 11 == 3 else 0.02 * (case % 10)
+        for image in range(2 if case % 16 == 0 else 1):
+            pool.save(folder / "NORMAL" / f"IM-{case:04}-{image:04}.png", weight)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def maker(packaged, study_folder) -> Maker:
+    """What writes bundles of another network, made from the study's folder."""
+    # Brings MONAI along, which takes longer than most tests.
+    from tests.release_data import make_maker  # noqa: PLC0415
+
+    return make_maker(packaged, study_folder)
+
+
+@pytest.fixture(scope="session")
+def site_table(study_folder, maker, tmp_path_factory) -> Path:
+    """A table of the calibration part alone: images of a site, to the packaged model."""
+    rows = [
+        {"path": image.path, "label": image.label, "patient": f"{MARKER}-{image.patient_key}"}
+        for image in maker.split.calibration
+    ]
+    return write_table(tmp_path_factory.mktemp("site") / "site.csv", rows)
+
+
+@pytest.fixture(scope="session")
+def site(site_table, tmp_path_factory) -> tuple[Result, Path]:
+    """A site calibration of the packaged model with points of several policies."""
+    out = tmp_path_factory.mktemp("calibrated") / "site.json"
+    result = study(
+        *("calibrate", "--data", site_table, "--out", out, "--name", "Sankt Anna"),
+        *("--target-recall", 0.95, "--target-recall", 0.9, "--two-thresholds", "0.95,0.86"),
+        *("--target-specificity", 0.7, "--youden", "--f-beta", 2, "--cost-ratio", 20),
+    )
+    return result, out
+
+
+@pytest.fixture(scope="session")
+def released(maker, tmp_path_factory) -> tuple[Released, Path]:
+    """A second bundle, made from the study's folder."""
+    folder = tmp_path_factory.mktemp("bundles") / "study"
+    return maker.write(folder), folder
+
+
+@pytest.fixture(scope="session")
+def ward_table(pool, tmp_path_factory) -> Path:
+    """15 patients of each class in a table with wards; every fifth has two images.
+
+    Some labels are the wrong way round, so that a good model errs.
+    """
+    folder = tmp_path_factory.mktemp("wards")
+    rows: list[dict[str, object]] = []
+    for case in range(30):
+        label = case % 2
+        weight = float(label) if case > 5 else 1.0 - label
+        for image in range(2 if case % 5 == 0 else 1):
+            name = f"{case}-{image}.png"
+            pool.save(folder / "images" / name, weight)
+            rows.append(
+                {
+                    "path": f"images/{name}",
+                    "label": label,
+                    "patient": f"{MARKER}-{case}",
+                    "age": "" if case == 7 else 1 + case % 5,
+                    "sex": "FM"[case // 2 % 2],
+                    "Ward": "A" if case < 24 else "=B",
+                    "remark": MARKER,
+                }
+            )
+    # Not an image, and so not screened.
+    (folder / "images" / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(40))
+    broken = {"path": "images/broken.png", "label": 1, "patient": f"{MARKER}-b", "Ward": "A"}
+    return write_table(folder / "wards.csv", [*rows, {**dict.fromkeys(rows[0], ""), **broken}])
+
+
+@pytest.fixture(scope="session")
+def evaluated(ward_table, tmp_path_factory) -> tuple[Result, Path]:
+    """An evaluation of the packaged model on the wards."""
+    out = tmp_path_factory.mktemp("evaluated") / "ev"
+    result = study(
+        *("evaluate", "--data", ward_table, "--out", out, "--by", "Ward", "--by", "sex"),
+        *("--by", "age_group", "--replicates", 100, "--gallery", 2, "--prevalence", 0.1),
+    )
+    return result, out
 
 
 @pytest.fixture

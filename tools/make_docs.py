@@ -41,8 +41,16 @@ _TYPES: Final = {
 }
 
 _COMMANDS_INTRO: Final = """\
-Every command, as its `--help` shows it. [Screening an export](screening.md) and
-[Training](training.md) explain how they are used."""
+Every command, as its `--help` shows it. How they are used is explained
+
+- for images without labels, in [Screening an export](screening.md) (`screen`) and
+  [Looking at a file](inspect.md) (`inspect`);
+- for labelled images that a model is made of, in [Labelled data](data.md) (`data split`),
+  [Auditing labelled data](audit.md) (`data audit`) and [Training](training.md) (`train`, `data
+  preview`);
+- for what a model is worth at a site, in [Evaluating and comparing](evaluation.md) (`evaluate`,
+  `compare`), [Calibrating at a site](calibration.md) (`calibrate`) and
+  [Watching for drift](drift.md) (`drift`)."""
 
 _COLUMNS_INTRO: Final = """\
 The report is a CSV file (RFC 4180, UTF-8, one header line) with one row for each image, in the
@@ -53,10 +61,11 @@ A cell that a spreadsheet would run as a formula is preceded by an apostrophe. B
 name that are no text are written as `\\xNN`."""
 
 _DECISION_MEANING: Final = {
-    Decision.POSITIVE: "Judged; the probability is at or above the threshold.",
-    Decision.NEGATIVE: "Judged; the probability is below the threshold. It does not exclude "
-    "pneumonia.",
-    Decision.INDETERMINATE: "Not given by this version: its operating points have one threshold.",
+    Decision.POSITIVE: "Judged; the logit is at or above that of the threshold.",
+    Decision.NEGATIVE: "Judged; the logit is below that of the threshold, or of the lower one. It "
+    "does not exclude pneumonia.",
+    Decision.INDETERMINATE: "Judged, and between the two thresholds of an operating point that has "
+    "two: look at the image.",
     Decision.NOT_SCREENED: "Not judged. It says nothing about the patient: look at the image.",
 }
 

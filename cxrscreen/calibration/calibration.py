@@ -65,14 +65,17 @@ class Calibration:
     ----------
     document
         What a calibration file holds, valid.
+    file_sha256
+        Of the file whose probabilities were adjusted to another prevalence.
     """
 
     document: CalibrationDocument
+    file_sha256: str = ""
 
     @cached_property
     def sha256(self) -> str:
-        """Hash of everything in it."""
-        return self.document.sha256()
+        """Hash of everything in the file: what it says of itself, and what reports name."""
+        return self.file_sha256 or self.document.sha256()
 
     @cached_property
     def calibrator(self) -> Calibrator:
@@ -153,7 +156,8 @@ class Calibration:
     def at_prevalence(self, prevalence: float) -> Calibration:
         """Return the same with probabilities for a site of another prevalence.
 
-        Thresholds stay where they are: they are of logits.
+        Thresholds stay where they are, they are of logits, and so does the hash: it is that of
+        the file, which a reader of the report has to find.
 
         Raises
         ------
@@ -163,9 +167,8 @@ class Calibration:
         if self.document.calibration_prevalence is None:
             message = f"{self.document.name} was not calibrated: its prevalence is not known"
             raise CalibrationError(message, hint="Calibrate it with 'cxrscreen calibrate' first.")
-        return replace(
-            self, document=self.document.model_copy(update={"site_prevalence": prevalence})
-        )
+        document = self.document.model_copy(update={"site_prevalence": prevalence})
+        return replace(self, document=document, file_sha256=self.sha256)
 
     def require(self, *, model: str, preprocessing: str, engine: str) -> None:
         """Refuse to be used with another model, preprocessing or engine.

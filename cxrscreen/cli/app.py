@@ -98,12 +98,13 @@ def translated(command: Callable[Parameters, None]) -> Callable[Parameters, None
     return run
 
 
+# In the order of the help: screen, then make a model, then find out what it is worth.
 app.command(name="screen")(translated(screen_module.screen))
-app.command(name="calibrate")(translated(calibrate_module.calibrate))
 app.command(name="inspect")(translated(inspect_module.inspect))
 app.command(name="train")(translated(train_module.train))
-app.command(name="compare")(translated(compare_module.compare))
 app.command(name="evaluate")(translated(evaluate_module.evaluate))
+app.command(name="compare")(translated(compare_module.compare))
+app.command(name="calibrate")(translated(calibrate_module.calibrate))
 app.command(name="drift")(translated(drift_module.drift))
 app.add_typer(data_app)
 data_app.command(name="audit")(translated(data_audit_module.audit))

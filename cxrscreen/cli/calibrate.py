@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _DEFAULT_RECALL: Final = 0.95
 _DEFAULT_CONFIDENCE: Final = 0.95
 _DEFAULT_PER: Final = 1000
-#: What a calibration file allows.
+#: What fits into a calibration.
 _LONGEST_NAME: Final = 200
 
 
@@ -115,6 +115,9 @@ def calibrate(
 
     for option, value in (("--confidence", confidence), ("--prevalence", prevalence)):
         options.require_share(option, value)
+    if name is not None and not 0 < len(name) <= _LONGEST_NAME:
+        message = f"--name: has {len(name)} characters"
+        raise UsageError(message, hint=f"Give a name of 1 to {_LONGEST_NAME} characters.")
     if per is not None and not programme:
         message = "--per needs --programme"
         raise UsageError(message, hint="It says of how many images the programme's figures are.")

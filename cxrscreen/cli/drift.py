@@ -115,10 +115,17 @@ def drift(
 
 def _reference(name: str) -> tuple[Reference, dict[str, str]]:
     """Return what to compare with, and the hash of each file that it was read from."""
+    from cxrscreen.errors import InputNotFoundError
     from cxrscreen.output import is_calibration, is_report
 
     path = Path(name)
-    if is_report(path):
+    try:
+        report, calibrated, folder = is_report(path), is_calibration(path), path.is_dir()
+    except OSError as error:
+        message = f"{name}: {error.strerror or 'cannot be read'}"
+        hint = "Give an earlier report, a site calibration, or a bundle."
+        raise InputNotFoundError(message, hint=hint) from error
+    if report:
         from cxrscreen.drift.reference import reference_of
         from cxrscreen.reports.drift_input import period_of
         from cxrscreen.reports.read import read_report
@@ -128,16 +135,16 @@ def _reference(name: str) -> tuple[Reference, dict[str, str]]:
     # What follows brings torch along, which reading a report need not pay for.
     from cxrscreen.study.drift import calibration_reference
 
-    if is_calibration(path):
+    if calibrated:
         from cxrscreen.calibration.calibration import read_calibration
 
         calibration = read_calibration(path)
         return calibration_reference(calibration), {name: calibration.sha256}
-    from cxrscreen.errors import InputNotFoundError
     from cxrscreen.model.bundle import load_bundle, packaged_bundles
 
-    if name not in packaged_bundles() and not path.is_dir():
-        message = f"{name}: is no report, no calibration and no bundle"
+    if name not in packaged_bundles() and not folder:
+        what = "is no report, no calibration and no bundle" if path.exists() else "no such file"
+        message = f"{name}: {what}"
         hint = "Give an earlier report, a site calibration, or a bundle."
         raise InputNotFoundError(message, hint=hint)
     bundle = load_bundle(name if name in packaged_bundles() else path)

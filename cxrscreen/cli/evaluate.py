@@ -86,9 +86,10 @@ def evaluate(
     from cxrscreen.errors import UsageError
     from cxrscreen.output import check_writable, is_study
 
-    if predictions is not None and (calibration or operating_point or target_recall):
+    chosen = (calibration, operating_point, target_recall, confidence)
+    if predictions is not None and any(option is not None for option in chosen):
         message = "--predictions hold their operating points already"
-        hint = "Leave out --calibration, --operating-point and --target-recall."
+        hint = "Leave out --calibration, --operating-point, --target-recall and --confidence."
         raise UsageError(message, hint=hint)
     check_writable(out, force=force, replaceable=is_study)
     reading = Reading(

@@ -33,8 +33,17 @@ COMMON_COLUMNS: Final = (
     "modality",
     "manufacturer",
     "site",
+    "part",
     "kind",
 )
+#: Columns of a table that are no groups, and what to ask for in their place.
+_NO_GROUPS: Final = {
+    "age": "Take age_group, or age_years.",
+    "label": "Figures compare the labels already.",
+    "patient": "A group for each patient would tell who is who.",
+    "path": "A group for each image says nothing.",
+    "sha256": "A group for each image says nothing.",
+}
 #: Columns before it are names and counts, which may be long.
 _FIRST_NUMBER: Final = 2
 _WITH_INTERVAL: Final = re.compile(r"(\S+) \((\S+) to (\S+)\)")
@@ -139,8 +148,25 @@ class Reading:
 
 
 def columns_of(by: Sequence[str] | None) -> tuple[str, ...]:
-    """Return the columns of ``--by`` as tables name them: each once, in lower case."""
-    return tuple(dict.fromkeys(column.strip().lower() for column in by or ()))
+    """Return the columns of ``--by`` as tables name them: each once, in lower case.
+
+    Raises
+    ------
+    UsageError
+        One of them forms no groups, or stands in every file of predictions.
+    """
+    from cxrscreen.errors import UsageError
+    from cxrscreen.evaluation.predictions import OWN_COLUMNS
+
+    columns = tuple(dict.fromkeys(column.strip().lower() for column in by or ()))
+    for column in columns:
+        hint = _NO_GROUPS.get(column)
+        if hint is None and column in OWN_COLUMNS:
+            hint = "Predictions have a column of that name: rename it in the table."
+        if hint is not None:
+            message = f"--by {column}: forms no groups"
+            raise UsageError(message, hint=hint)
+    return columns
 
 
 def design_of(level: float, replicates: int, seed: int, prevalence: float | None) -> Design:

@@ -35,6 +35,8 @@ _FIXED: Final = (
 _CLOSING: Final = ("run", "key")
 #: The first columns, by which a file is recognised.
 PREDICTIONS_START: Final = (",".join(_FIXED) + ",").encode()
+#: Names that no attribute may have.
+OWN_COLUMNS: Final = (*_FIXED, *_CLOSING)
 _FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r", "'")
 _KEY_CHARACTERS: Final = 16
 _CHANGED_HINT: Final = "Take the file as 'cxrscreen evaluate' wrote it, or evaluate again."
@@ -53,6 +55,7 @@ class RunPoint(_Strict):
     score: float
     lower_score: float | None = None
     threshold: Annotated[float, Field(ge=0.0, le=1.0)]
+    lower_threshold: Annotated[float, Field(ge=0.0, le=1.0)] | None = None
     guarantee: str
 
 
@@ -147,6 +150,9 @@ class Predictions:
         columns = {tuple(name for name, _ in image.attributes) for image in self.images}
         if len(columns) > 1:
             message = "images differ in the columns that they have"
+            raise ValueError(message)
+        if any(len(set(names)) < len(names) or {*names} & {*OWN_COLUMNS} for names in columns):
+            message = "two columns share a name"
             raise ValueError(message)
 
     @property

@@ -121,12 +121,10 @@ def save(figure: Figure, path: Path, *, software: str | None = None) -> None:
 
     Parameters
     ----------
-    figure
-        To write.
-    path
-        Where to.
+    figure, path
+        What, and where.
     software
-        What a PNG says it was made by, where a later run must recognise it.
+        Of a PNG, the text chunk by which it is recognised.
 
     Raises
     ------
@@ -135,8 +133,12 @@ def save(figure: Figure, path: Path, *, software: str | None = None) -> None:
     """
     kind = path.suffix.lower().removeprefix(".")
     # Neither the version of a library nor the time.
-    metadata = {"png": {"Software": software}, "svg": {"Date": None}}.get(kind)
-    if metadata is None:
+    known: dict[str, dict[str, str | None]] = {
+        "png": {"Software": software},
+        "svg": {"Date": None},
+    }
+    metadata = known.get(kind, {})
+    if not metadata:
         message = f"{path.name}: figures are written as .png or .svg"
         raise ValueError(message)
     # Text as outlines: it looks the same wherever the file is opened.

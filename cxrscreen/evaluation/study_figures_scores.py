@@ -33,8 +33,8 @@ from cxrscreen.evaluation.study_figures_canvas import (
 )
 
 _BINS: Final = 40
-#: A count is written over its bar if the bar is at least this wide, as a share of the axis.
-_WIDE: Final = 0.045
+#: Equal parts of 0..1 in which predicted probabilities are counted.
+_PROBABILITY_EDGES: Final = np.linspace(0.0, 1.0, 21)
 #: From this ratio of the largest to the smallest bar on, a linear axis hides the small ones.
 _LOG_RATIO: Final = 25
 _DARK: Final = 0.55
@@ -49,8 +49,6 @@ class Reliability:
     ----------
     name
         Of the model.
-    edges
-        ``[K + 1]``, rising, 0 to 1.
     mean
         ``[K]``: mean probability of each bin; NaN where it is empty.
     observed
@@ -61,16 +59,18 @@ class Reliability:
         ``[K]``: limits of ``observed``; NaN where the bin is empty.
     summary
         Stands behind the name in the legend, such as ``calibration error 0.021``.
+    probabilities
+        ``[N]``, 0 to 1: those that the bins are of, to show where they lie.
     """
 
     name: str
-    edges: ArrayLike
     mean: ArrayLike
     observed: ArrayLike
     count: ArrayLike
     low: ArrayLike | None = None
     high: ArrayLike | None = None
     summary: str = ""
+    probabilities: ArrayLike | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -116,7 +116,10 @@ class ConfusionTable:
 
 
 def reliability_figure(path: Path, models: Sequence[Reliability]) -> None:
-    """Draw the share of positives over the predicted probability, and how many images there are.
+    """Draw the share of positives over the predicted probability, and how that is distributed.
+
+    Bins of equal mass say nothing of where the probabilities lie, so these are counted in 20
+    parts of equal width, below; nothing is, where no model brings them.
 
     Parameters
     ----------
@@ -128,15 +131,20 @@ def reliability_figure(path: Path, models: Sequence[Reliability]) -> None:
     diagonal = Line2D([], [], color=REFERENCE, linewidth=1.2, linestyle=(0, (2, 3)))
     entries = [(_model_line(index), _summary(model)) for index, model in enumerate(models)]
     entries.append((diagonal, "predicted equals observed"))
-    figure = new_figure(6.2 + legend_inches(entries))
-    upper, lower = figure.subplots(2, 1, height_ratios=(3.2, 1), sharex=True)
+    counted = any(model.probabilities is not None for model in models)
+    figure = new_figure((6.2 if counted else 4.8) + legend_inches(entries))
+    ratios = (3.2, 1) if counted else (1,)
+    panels = figure.subplots(len(ratios), 1, height_ratios=ratios, sharex=True, squeeze=False)
+    upper = panels[0, 0]
     upper.plot([0, 1], [0, 1], color=REFERENCE, linewidth=1.2, linestyle=(0, (2, 3)))
     for index, model in enumerate(models):
         _draw_reliability(upper, model, index)
-    dress(upper, title="Reliability", y="share of positives")
+    below = "predicted probability"
+    dress(upper, title="Reliability", x="" if counted else below, y="share of positives")
     upper.set(ylim=(-0.02, 1.02), xlim=(-0.01, 1.01))
-    _draw_counts(lower, models)
-    dress(lower, x="predicted probability", y="images")
+    if counted:
+        _draw_probabilities(panels[1, 0], models)
+        dress(panels[1, 0], x=below, y="images")
     legend_below(figure, entries)
     save(figure, path)
 
@@ -216,29 +224,19 @@ def _draw_reliability(axes: Axes, model: Reliability, index: int) -> None:
     axes.plot(mean[shown], observed[shown], clip_on=False, **_model_style(index))
 
 
-def _draw_counts(axes: Axes, models: Sequence[Reliability]) -> None:
-    counts = np.concatenate([_values(model.count) for model in models])
-    _scale(axes, counts)
-    for index, model in enumerate(models):
-        edges, count = _values(model.edges), _values(model.count)
+def _draw_probabilities(axes: Axes, models: Sequence[Reliability]) -> None:
+    heights = {
+        index: np.histogram(_values(model.probabilities), _PROBABILITY_EDGES)[0]
+        for index, model in enumerate(models)
+        if model.probabilities is not None
+    }
+    _scale(axes, np.concatenate(list(heights.values())))
+    for index, height in heights.items():
         colour = MODEL_COLOURS[index % len(MODEL_COLOURS)]
-        alone = len(models) == 1
-        axes.stairs(count, edges, color=colour, linewidth=1.3, baseline=0)
-        if not alone:
-            continue
-        axes.stairs(count, edges, color=colour, alpha=0.3, fill=True, baseline=0)
-        for left, right, images in zip(edges[:-1], edges[1:], count, strict=True):
-            if right - left >= _WIDE and images:
-                axes.annotate(
-                    f"{images:,.0f}",
-                    ((left + right) / 2, images),
-                    xytext=(0, 2),
-                    textcoords="offset points",
-                    ha="center",
-                    va="bottom",
-                    fontsize=8.5,
-                    color=INK,
-                )
+        axes.stairs(height, _PROBABILITY_EDGES, color=colour, linewidth=1.3, baseline=0)
+        if len(models) == 1:
+            filled = {"alpha": 0.3, "fill": True, "baseline": 0}
+            axes.stairs(height, _PROBABILITY_EDGES, color=colour, **filled)
 
 
 def _draw_scores(axes: Axes, model: Scores, edges: NDArray[np.float64]) -> None:

@@ -14,7 +14,6 @@ from cxrscreen.calibration.programme import Estimate, ProgrammeRow
 from cxrscreen.errors import printable
 
 _TEN: Final = 10
-_HUNDRED: Final = 100
 
 
 def calibration_lines(calibration: Calibration, fitted: FittedCalibrator) -> tuple[str, ...]:
@@ -63,7 +62,9 @@ def programme_table(rows: tuple[ProgrammeRow, ...]) -> Table:
     """Return what each operating point comes to in a programme."""
     first = rows[0]
     table = _table(f"Of {first.per:,} images at a prevalence of {first.prevalence:g}")
-    table.add_column("operating point", overflow="fold", min_width=14)
+    # Eight columns of intervals: a terminal of 80 has room for nothing else.
+    table.pad_edge, table.padding = False, (0, 1, 0, 0)
+    table.add_column("operating point", overflow="fold", min_width=13)
     for name in ("flagged", "missed", "false\nalarms", "PPV", "NPV", "read\nper case"):
         table.add_column(name, justify="right", no_wrap=True)
     for row in rows:
@@ -71,7 +72,8 @@ def programme_table(rows: tuple[ProgrammeRow, ...]) -> Table:
         table.add_row(
             Text(printable(row.name)),
             *(_estimate(each) for each in counts),
-            *(_estimate(each, digits=3) for each in (row.ppv, row.npv)),
+            _estimate(row.ppv, digits=2),
+            _estimate(row.npv, digits=3),
             _estimate(row.number_needed_to_read),
         )
     table.caption = "intervals of 95%; the prevalence is taken as known"
@@ -96,7 +98,13 @@ def _estimate(estimate: Estimate, *, digits: int | None = None) -> str:
     """Return a figure above its interval, rounded to what a reader can use."""
     if estimate.value is None:
         return "-"
+    low, high = _rounded(estimate.low, digits), _rounded(estimate.high, digits)
+    return f"{_rounded(estimate.value, digits)}\n{low}–{high}"
+
+
+def _rounded(value: float | None, digits: int | None) -> str:
+    if value is None:
+        return "∞"
     if digits is None:
-        digits = 0 if estimate.value >= _HUNDRED else 1 if estimate.value >= _TEN else 2
-    high = "∞" if estimate.high is None else f"{estimate.high:.{digits}f}"
-    return f"{estimate.value:.{digits}f}\n{estimate.low:.{digits}f}–{high}"
+        digits = 0 if value >= _TEN else 2
+    return f"{value:.{digits}f}"

@@ -118,6 +118,9 @@ class ErrorGallery:
             if any(card.label != label for card in cards):
                 message = f"a card of the other class among those of class {label}"
                 raise ValueError(message)
+        if (self.lower_score is None) != (self.lower_threshold is None):
+            message = "a lower threshold is a score and a probability"
+            raise ValueError(message)
         limit = self.score_threshold if self.lower_score is None else self.lower_score
         if any(card.score >= limit for card in self.missed) or any(
             card.score < self.score_threshold for card in self.false_alarms

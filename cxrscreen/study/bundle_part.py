@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
 from cxrscreen.config import DataConfig
 from cxrscreen.data.dataset import LabelledImage, fingerprint
-from cxrscreen.data.load import load_split
+from cxrscreen.data.load import load_split, read_labelled
 from cxrscreen.errors import BundleError, DatasetError
-from cxrscreen.model.bundle import ModelBundle
+
+if TYPE_CHECKING:
+    # The type alone: labelled data are read without torch.
+    from cxrscreen.model.bundle import ModelBundle
 
 
 def bundle_part(bundle: ModelBundle, data: Path, part: str) -> tuple[LabelledImage, ...]:
@@ -48,7 +52,12 @@ def bundle_part(bundle: ModelBundle, data: Path, part: str) -> tuple[LabelledIma
     except (ValidationError, KeyError, TypeError, ValueError) as error:
         message = f"{bundle.name}: its configuration is of another version"
         raise BundleError(message, hint="Train it again with this version.") from error
-    images = load_split(data, config, seed=seed).parts()[part]
+    try:
+        images = load_split(data, config, seed=seed).parts()[part]
+    except DatasetError:
+        # Data that cannot be read say so themselves; those that cannot be split are others.
+        read_labelled(data, config)
+        images = ()
     if fingerprint(images) != recorded.fingerprint:
         message = f"{data}: its {part} part is not the one that {bundle.name} was made with"
         hint = f"Give the data, or the split file, of that training: {recorded.images} images."

@@ -76,10 +76,13 @@ def require_same_images(
         image.name: (image.label, patient) for image, patient in zip(images, patients, strict=True)
     }
     hint = "Give the data that the predictions were made of, or evaluate again."
-    for predicted in predictions.images:
-        if predicted.name not in given:
-            message = f"{place}: {predicted.name} is not in the data"
+    names = {predicted.name for predicted in predictions.images}
+    # First, because one image more or less changes the pseudonyms of all.
+    for missing, whole in ((names - set(given), "the data"), (set(given) - names, "them")):
+        if missing:
+            message = f"{place}: {min(missing)} is not in {whole}"
             raise PredictionsError(message, hint=hint)
+    for predicted in predictions.images:
         label, patient = given[predicted.name]
         if label != predicted.label:
             message = f"{place}: {predicted.name} has label {predicted.label}, in the data {label}"
@@ -87,9 +90,6 @@ def require_same_images(
         if patient != predicted.patient:
             message = f"{place}: {predicted.name} is of another patient, or images have changed"
             raise PredictionsError(message, hint=hint)
-    if len(given) != len(predictions.images):
-        message = f"{place}: has {len(predictions.images)} images, the data {len(given)}"
-        raise PredictionsError(message, hint=hint)
 
 
 def _point(point: OperatingPoint) -> RunPoint:
@@ -98,6 +98,7 @@ def _point(point: OperatingPoint) -> RunPoint:
         score=point.score,
         lower_score=point.lower_score,
         threshold=point.threshold,
+        lower_threshold=point.lower_threshold,
         guarantee=point.guarantee(),
     )
 

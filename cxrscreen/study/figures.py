@@ -210,16 +210,15 @@ def _reliability(
     assessment: Assessment,
 ) -> study_figures.Reliability:
     bins = curves.reliability(labels, probabilities, patients)
-    between = (bins.probability[1:] + bins.probability[:-1]) / 2
     return study_figures.Reliability(
         name,
-        edges=np.concatenate(([0.0], between, [1.0])),
         mean=bins.probability,
         observed=bins.share,
         count=bins.images,
         low=bins.low,
         high=bins.high,
         summary=_summary(assessment["calibration_error"], "calibration error"),
+        probabilities=probabilities,
     )
 
 

@@ -75,6 +75,7 @@ def error_gallery(  # noqa: PLR0913 - the model, its answers, and what to show o
         score_threshold=point.score,
         missed=tuple(cards[: len(missed[:limit])]),
         false_alarms=tuple(cards[len(missed[:limit]) :]),
+        lower_threshold=point.lower_threshold,
         lower_score=point.lower_score,
     )
 

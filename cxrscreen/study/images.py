@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cxrscreen.config import DataConfig
-from cxrscreen.data.dataset import LabelledImage
+from cxrscreen.data.dataset import LabelledImage, fingerprint
 from cxrscreen.data.load import read_labelled
 from cxrscreen.errors import BundleError, DatasetError
 from cxrscreen.model.bundle import ModelBundle
@@ -26,7 +26,7 @@ class StudyImages:
         Sorted by name.
     part
         ``training``, ``validation`` or ``calibration`` of the data that the bundle was made
-        from; empty for other images.
+        from, where it was asked for; else empty.
     trained_on
         How many of them the model was trained on, as far as its fingerprints tell.
     notes
@@ -86,17 +86,22 @@ def study_images(
         *_notes_of(whole, trained_on, len(found.images)),
         *_ages(bundle, found.images),
     )
-    return StudyImages(found.images, whole, trained_on, notes)
+    return StudyImages(found.images, "", trained_on, notes)
 
 
 def _contained(bundle: ModelBundle, data: Path, images: Sequence[LabelledImage]) -> dict[str, int]:
     """Return how many of the images are in each part that the bundle was made from."""
     training = bundle.document.training
-    recorded = (training.training, training.validation, training.calibration)
-    total = sum(part.images for part in recorded if part is not None)
-    if len(images) < total:
-        # Whoever gives less than all of it gives another folder, or a split file's part.
-        return {}
+    recorded = dict(
+        zip(_PARTS, (training.training, training.validation, training.calibration), strict=True)
+    )
+    parts = {name: part for name, part in recorded.items() if part is not None}
+    if len(images) < sum(part.images for part in parts.values()):
+        # Less than all of it is other images, or a part by itself under the names that it had.
+        if all(part.images != len(images) for part in parts.values()):
+            return {}
+        same = fingerprint(images)
+        return {name: part.images for name, part in parts.items() if part.fingerprint == same}
     contained = {}
     for name in _PARTS:
         try:

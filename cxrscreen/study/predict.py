@@ -44,6 +44,7 @@ class LabelledRow:
             "modality": record.modality,
             "manufacturer": record.manufacturer,
             "site": image.site or "",
+            "part": image.part or "",
             "kind": record.kind.value,
             **dict(image.attributes),
         }

@@ -242,6 +242,62 @@ def test_a_folder_that_may_not_be_entered_costs_one_row(open_folder):
     assert result.stdout.strip() == "18", result.stderr
 
 
+def test_a_target_recall_is_fitted_without_new_data_and_named_on_each_row(tmp_path, packaged):
+    out = tmp_path / "r.csv"
+    arguments = (SAMPLE_DATA / "frontal", "--out", out, "--workers", 0)
+    result = run("screen", *arguments, "--target-recall", "0.9", "--confidence", "0.9")
+    assert result.exit_code == 0, result.output
+    point = packaged.calibration.at_target_recall(0.9, confidence=0.9)
+    assert point.guarantee() in " ".join(result.stdout.split())
+    rows = rows_of(out)
+    for row in rows:
+        assert row["operating_point"] == "recall-0.9"
+        assert row["guarantee"] == point.guarantee()
+        assert "with 90% confidence" in row["guarantee"]
+        assert (row["decision"] == "POSITIVE") == (float(row["raw_score"]) >= point.score)
+        assert row["calibration"] == packaged.calibration.sha256
+    assert len(rows) > 5
+
+
+def test_a_row_that_was_not_screened_has_no_threshold_and_no_guarantee(sample_run):
+    for row in rows_of(sample_run[1]):
+        judged = row["status"] == "SCREENED"
+        assert judged == bool(row["guarantee"]) == bool(row["threshold"])
+
+
+def test_a_prevalence_changes_no_decision(tmp_path, sample_run):
+    out = tmp_path / "r.csv"
+    assert run("screen", SAMPLE_DATA, "--out", out, "--prevalence", "0.05").exit_code == 3
+    for ours, theirs in zip(rows_of(sample_run[1]), rows_of(out), strict=True):
+        for column in ("decision", "raw_score", "operating_point", "guarantee", "calibration"):
+            assert ours[column] == theirs[column]
+        assert (ours["prevalence"], theirs["prevalence"]) == ("", "0.050000")
+        if theirs["probability"]:
+            assert float(theirs["probability"]) < float(ours["probability"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--target-recall", "0.9999"), "29956 are needed"),
+        (("--target-recall", "0.9", "--confidence", "0.999999999999999999"), "between 0 and 1"),
+        (("--target-recall", "1"), "between 0 and 1"),
+        (("--target-recall", "nan"), "between 0 and 1"),
+        (("--confidence", "0.9"), "--confidence needs --target-recall"),
+        (("--prevalence", "0"), "between 0 and 1"),
+        (("--target-recall", "0.9", "--operating-point", "recall-0.95"), "contradict"),
+        (("--operating-point", "nope"), "no operating point nope"),
+        (("--calibration", "nowhere.json"), "nowhere.json"),
+        (("--calibration", ""), "cxrscreen calibrate"),
+        (("--calibration", next(SAMPLE_DATA.rglob("notes.txt"))), "is no calibration"),
+    ],
+)
+def test_thresholds_that_cannot_be_had(tmp_path, arguments, said):
+    result = run("screen", SAMPLE_DATA, "--out", tmp_path / "r.csv", *arguments)
+    refused_with_one_line(result, 2, said)
+    assert not os.listdir(tmp_path)
+
+
 def test_an_empty_folder(tmp_path):
     (tmp_path / "empty").mkdir()
     result = run("screen", tmp_path / "empty", "--out", tmp_path / "r.csv")

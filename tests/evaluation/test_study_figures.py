@@ -22,11 +22,11 @@ from cxrscreen.evaluation.study_figures import (
     roc_figure,
     score_figure,
 )
+from cxrscreen.output import PROGRAMME_SOFTWARE
 
 CLASSES = ("NORMAL", "PNEUMONIA")
 # Formulas, hidden legend entries and characters that the font lacks must not matter.
 NAMES = ("cnn-pediatric", r"_a $\frac{ 東京", "b" * 200)
-EDGES = np.array([0.0, 0.1, 0.5, 1.0])
 
 
 def curves(count, *, area=0.9):
@@ -36,11 +36,21 @@ def curves(count, *, area=0.9):
     return [Curve(name, x, y, "AUC 0.9", y * 0.9, y, (point,)) for name in NAMES[:count]]
 
 
-def reliability(name):
+def reliability(name, probabilities=None):
     nan = float("nan")
     return Reliability(
-        name, EDGES, [0.04, nan, 0.9], [0.0, nan, 1.0], [900, 0, 3], [0, nan, 0.3], [0.1, nan, 1]
+        name,
+        [0.04, nan, 0.9],
+        [0.0, nan, 1.0],
+        [900, 0, 3],
+        [0, nan, 0.3],
+        [0.1, nan, 1],
+        probabilities=probabilities,
     )
+
+
+def spread(name):
+    return reliability(name, np.linspace(0, 1, 903))
 
 
 def scores(name, size=80):
@@ -83,7 +93,7 @@ FIGURES = {
         path, [Curve("x", [0.5], [0.0])], prevalence=0.0
     ),
     "reliability": lambda path: reliability_figure(path, [reliability("x")]),
-    "reliability-of-three": lambda path: reliability_figure(path, [*map(reliability, NAMES)]),
+    "reliability-of-three": lambda path: reliability_figure(path, [*map(spread, NAMES)]),
     "scores": lambda path: score_figure(path, [*map(scores, NAMES)], classes=CLASSES),
     "scores-all-equal": lambda path: score_figure(
         path, [Scores("x", [0, 1], [2.0, 2.0])], classes=("$a$", "b")
@@ -106,7 +116,10 @@ def test_a_figure_is_a_picture_of_the_common_width(name, tmp_path):
         # On white, with something drawn, and nothing that runs off the page.
         assert pixels[0, 0] == 255
         assert 0.01 < np.mean(pixels < 250) < 0.9
-        assert not {"Software", "Creation Time"} & set(image.info)
+        assert "Creation Time" not in image.info
+        # The name of the command by which a programme is recognised, and no version.
+        software = image.info.get("Software")
+        assert software == (PROGRAMME_SOFTWARE if name.startswith("programme") else None)
 
 
 @pytest.mark.parametrize("name", ["roc", "programme"])
@@ -132,6 +145,21 @@ def test_a_corner_is_enlarged_only_where_all_curves_come_near_it(tmp_path):
             dark = np.asarray(image.convert("L")) < 200
             sizes[name] = dark[:, 1100:].sum() / dark.sum()
     assert sizes["near"] > 5 * sizes["far"]
+
+
+def test_where_probabilities_lie_is_drawn_where_they_are_known(tmp_path):
+    drawn = {}
+    for name, model in (
+        ("unknown", reliability("x")),
+        ("spread", spread("x")),
+        ("one place", reliability("x", np.full(903, 0.5))),
+    ):
+        reliability_figure(tmp_path / "a.png", [model])
+        with Image.open(tmp_path / "a.png") as image:
+            drawn[name] = np.asarray(image.convert("L"))
+    assert drawn["unknown"].shape[0] < drawn["spread"].shape[0]
+    below = drawn["unknown"].shape[0]
+    assert (drawn["spread"][below:] != drawn["one place"][below:]).any()
 
 
 def test_more_data_change_the_figure(tmp_path):
