@@ -235,8 +235,7 @@ def _draw_probabilities(axes: Axes, models: Sequence[Reliability]) -> None:
         colour = MODEL_COLOURS[index % len(MODEL_COLOURS)]
         axes.stairs(height, _PROBABILITY_EDGES, color=colour, linewidth=1.3, baseline=0)
         if len(models) == 1:
-            filled = {"alpha": 0.3, "fill": True, "baseline": 0}
-            axes.stairs(height, _PROBABILITY_EDGES, color=colour, **filled)
+            axes.stairs(height, _PROBABILITY_EDGES, color=colour, alpha=0.3, fill=True, baseline=0)
 
 
 def _draw_scores(axes: Axes, model: Scores, edges: NDArray[np.float64]) -> None:
