@@ -54,7 +54,7 @@ def is_report(path: Path) -> bool:
 
 def is_calibration(path: Path) -> bool:
     """Return whether a file is a calibration, by the kind that it names."""
-    return _is_json(path, CALIBRATION_KIND)
+    return _names(path, CALIBRATION_KIND)
 
 
 def is_site_calibration(path: Path) -> bool:
@@ -67,22 +67,22 @@ def is_site_calibration(path: Path) -> bool:
 
 def is_programme(path: Path) -> bool:
     """Return whether a file is a programme's table or figure, by its first bytes."""
-    start = _start(path, _PNG_HEAD_BYTES)
-    mark = b"tEXtSoftware\0" + PROGRAMME_SOFTWARE.encode()
-    return start.startswith(PROGRAMME_START) or (start.startswith(_PNG_START) and mark in start)
-
-
-def _is_json(path: Path, mark: bytes) -> bool:
-    # What speaks of the mark, such as a page or a log, does not begin like JSON.
-    start = _start(path, _MAX_MARK_BYTES)
-    return start.startswith(b"{") and mark in start
-
-
-def _start(path: Path, size: int) -> bytes:
     if path.is_symlink() or not path.is_file():
-        return b""
+        return False
     with path.open("rb") as stream:
-        return stream.read(size)
+        head = stream.read(_PNG_HEAD_BYTES)
+    return head.startswith(PROGRAMME_START) or (
+        head.startswith(_PNG_START) and b"tEXtSoftware\0" + PROGRAMME_SOFTWARE.encode() in head
+    )
+
+
+def _names(path: Path, mark: bytes) -> bool:
+    if path.is_symlink() or not path.is_file():
+        return False
+    with path.open("rb") as stream:
+        head = stream.read(_MAX_MARK_BYTES)
+    # What speaks of the mark, such as a page or a log, does not begin like JSON.
+    return head.startswith(b"{") and mark in head
 
 
 def is_study(path: Path) -> bool:
@@ -94,7 +94,7 @@ def is_study(path: Path) -> bool:
     if path.is_symlink() or not path.is_dir():
         return False
     if not any(
-        _is_json(path / name, kind) for name, kind in zip(STUDY_DOCUMENTS, STUDY_KINDS, strict=True)
+        _names(path / name, kind) for name, kind in zip(STUDY_DOCUMENTS, STUDY_KINDS, strict=True)
     ):
         return False
     return all(

@@ -100,6 +100,7 @@ def test_the_figure_of_a_programme_is_recognised_and_no_other_figure(tmp_path):
     programme_figure(
         figure,
         Programme("recall", [0.9, 0.95], (numbers,), per=1000, prevalence=0.05),
+        software=PROGRAMME_SOFTWARE,
     )
     assert is_programme(figure)
     other = tmp_path / "other.png"

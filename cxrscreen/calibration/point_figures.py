@@ -1,4 +1,8 @@
-"""What an operating point came to on the images that it was fitted on."""
+"""What an operating point came to on the images that it was fitted on.
+
+Of a point with two thresholds, an indeterminate image counts as found and as not falsely
+flagged, as in its guarantees.
+"""
 
 from __future__ import annotations
 
@@ -15,14 +19,16 @@ Share = tuple[float, float, float]
 
 @dataclass(frozen=True, slots=True)
 class PointFigures:
-    """Shares of the calibration images at or above a threshold, each with its limits.
+    """Shares of the calibration images on the right side, each with its limits.
 
     Attributes
     ----------
-    recall, specificity
-        Of the images with pneumonia and of the normal ones.
+    recall
+        Of the images with pneumonia, those that are not ``NEGATIVE``.
+    specificity
+        Of the normal images, those that are not ``POSITIVE``.
     flag_rate
-        Of all images, at the prevalence of the calibration.
+        Of all images, those that are not ``NEGATIVE``, at the prevalence of the calibration.
     level
         Of the limits.
     """
@@ -34,17 +40,23 @@ class PointFigures:
 
 
 def figures_at(
-    score: float, logits: ArrayLike, labels: ArrayLike, patients: ArrayLike, *, level: float = 0.95
+    thresholds: tuple[float, float],
+    logits: ArrayLike,
+    labels: ArrayLike,
+    patients: ArrayLike,
+    *,
+    level: float = 0.95,
 ) -> PointFigures:
-    """Return recall, specificity and flag rate at a threshold, image by image.
+    """Return recall, specificity and flag rate of an operating point, image by image.
 
     The limits allow for patients with several images: see
     :func:`cxrscreen.calibration.programme.clustered_proportion`.
 
     Parameters
     ----------
-    score
-        The threshold, a logit: at or above it an image is flagged.
+    thresholds
+        Logits from which an image is not ``NEGATIVE``, and from which it is ``POSITIVE``; equal
+        where the point has one threshold.
     logits, labels, patients
         ``[N]`` each, of both classes.
     level
@@ -57,11 +69,12 @@ def figures_at(
     """
     sample = checked_sample(logits, labels, patients)
     sample.require_both_classes()
-    flagged = sample.logits >= score
+    lower, upper = thresholds
+    flagged, positive = sample.logits >= lower, sample.logits >= upper
     ill = sample.positive
     return PointFigures(
         recall=clustered_proportion(flagged[ill], sample.owners[ill], level=level),
-        specificity=clustered_proportion(~flagged[~ill], sample.owners[~ill], level=level),
+        specificity=clustered_proportion(~positive[~ill], sample.owners[~ill], level=level),
         flag_rate=clustered_proportion(flagged, sample.owners, level=level),
         level=level,
     )

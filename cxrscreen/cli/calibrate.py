@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _DEFAULT_RECALL: Final = 0.95
 _DEFAULT_CONFIDENCE: Final = 0.95
 _DEFAULT_PER: Final = 1000
-#: What fits into a calibration.
+#: What a calibration file allows.
 _LONGEST_NAME: Final = 200
 
 

@@ -121,10 +121,12 @@ def save(figure: Figure, path: Path, *, software: str | None = None) -> None:
 
     Parameters
     ----------
-    figure, path
-        What, and where.
+    figure
+        To write.
+    path
+        Where to.
     software
-        Of a PNG, the text chunk by which it is recognised.
+        What a PNG says it was made by, where a later run must recognise it.
 
     Raises
     ------
@@ -133,12 +135,8 @@ def save(figure: Figure, path: Path, *, software: str | None = None) -> None:
     """
     kind = path.suffix.lower().removeprefix(".")
     # Neither the version of a library nor the time.
-    known: dict[str, dict[str, str | None]] = {
-        "png": {"Software": software},
-        "svg": {"Date": None},
-    }
-    metadata = known.get(kind, {})
-    if not metadata:
+    metadata = {"png": {"Software": software}, "svg": {"Date": None}}.get(kind)
+    if metadata is None:
         message = f"{path.name}: figures are written as .png or .svg"
         raise ValueError(message)
     # Text as outlines: it looks the same wherever the file is opened.

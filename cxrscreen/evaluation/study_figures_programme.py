@@ -21,7 +21,6 @@ from cxrscreen.evaluation.study_figures_canvas import (
     new_figure,
     save,
 )
-from cxrscreen.output import PROGRAMME_SOFTWARE
 
 #: Up to so many places stand at equal distances with their values as labels: recall targets
 #: crowd towards 1. More of them are a curve.
@@ -75,7 +74,7 @@ class Programme:
     prevalence: float
 
 
-def programme_figure(path: Path, programme: Programme) -> None:
+def programme_figure(path: Path, programme: Programme, *, software: str | None = None) -> None:
     """Draw what to expect of a programme over recall targets or thresholds.
 
     One panel under another, since missed and flagged are of different size.
@@ -86,6 +85,8 @@ def programme_figure(path: Path, programme: Programme) -> None:
         A ``.png`` or ``.svg`` to write.
     programme
         What to draw.
+    software
+        What a PNG says it was made by.
     """
     lines = programme.lines
     values = np.asarray(programme.places, dtype=np.float64)
@@ -102,7 +103,7 @@ def programme_figure(path: Path, programme: Programme) -> None:
         panels[-1].set_xticks(x, [literal(f"{value:g}") for value in values])
         panels[-1].set_xlim(-0.4, values.size - 0.6)
     figure.align_ylabels(panels)
-    save(figure, path, software=PROGRAMME_SOFTWARE)
+    save(figure, path, software=software)
 
 
 def _draw(axes: Axes, x: NDArray[np.float64], line: Expected, index: int, *, marked: bool) -> None:

@@ -144,7 +144,8 @@ def scores_of(rows: Sequence[LabelledRow]) -> Scores:
 
 
 def _point(choice: Choice, scores: Scores) -> PointDocument:
-    figures = figures_at(choice.score, scores.logits, scores.labels, scores.patients)
+    lower = choice.score if choice.lower_score is None else choice.lower_score
+    figures = figures_at((lower, choice.score), scores.logits, scores.labels, scores.patients)
     return PointDocument(
         name=choice.name,
         score=choice.score,

@@ -13,7 +13,7 @@ from cxrscreen.calibration.calibration import Calibration, Scores
 from cxrscreen.calibration.programme import Estimate, ProgrammeRow, programme
 from cxrscreen.errors import CalibrationError
 from cxrscreen.evaluation.study_figures import Expected, Programme, programme_figure
-from cxrscreen.output import PROGRAMME_START, is_programme, new_file
+from cxrscreen.output import PROGRAMME_SOFTWARE, PROGRAMME_START, is_programme, new_file
 
 #: Recalls on the calibration images that the figure shows.
 _RECALLS: Final = (0.80, 0.85, 0.90, 0.925, 0.95, 0.96, 0.97, 0.98, 0.99, 0.995)
@@ -89,7 +89,7 @@ def write_programme(
         # The suffix says what is drawn, and the temporary name has another.
         drawn = picture.with_suffix(".png")
         try:
-            programme_figure(drawn, _sweep(calibration, rows[0]))
+            programme_figure(drawn, _sweep(calibration, rows[0]), software=PROGRAMME_SOFTWARE)
             drawn.replace(picture)
         finally:
             drawn.unlink(missing_ok=True)

@@ -223,7 +223,7 @@ def test_figures_of_a_point_are_shares_of_images():
     rng = np.random.default_rng(2)
     logits, labels = rng.normal(size=60), rng.integers(0, 2, 60)
     patients = rng.integers(0, 30, 60).astype(str)
-    figures = figures_at(0.25, logits, labels, patients, level=0.9)
+    figures = figures_at((0.25, 0.25), logits, labels, patients, level=0.9)
     flagged = logits >= 0.25
     assert figures.recall[0] == pytest.approx(flagged[labels == 1].mean())
     assert figures.specificity[0] == pytest.approx(1 - flagged[labels == 0].mean())
@@ -232,4 +232,4 @@ def test_figures_of_a_point_are_shares_of_images():
     for share, low, high in (figures.recall, figures.specificity, figures.flag_rate):
         assert 0 <= low <= share <= high <= 1
     with pytest.raises(CalibrationError, match="no normal image"):
-        figures_at(0.0, logits, np.ones(60), patients)
+        figures_at((0.0, 0.0), logits, np.ones(60), patients)

@@ -127,9 +127,16 @@ def test_a_reference_of_drift_takes_one_image_of_a_patient_and_class(released):
 def test_a_programme_has_a_row_for_each_threshold(site):
     from_file = read_calibration(site[1])
     rows = programme_of(from_file, prevalence=0.05, per=1000)
-    assert [row.name for row in rows] == [point.name for point in from_file.points]
-    for row, point in zip(rows, from_file.points, strict=True):
-        assert row.score == point.score
+    thresholds = []
+    for point in from_file.points:
+        if point.lower_score is None:
+            thresholds.append((point.name, point.score))
+        else:
+            thresholds.append((f"{point.name} (lower)", point.lower_score))
+            thresholds.append((f"{point.name} (upper)", point.score))
+    assert len(thresholds) > len(from_file.points)
+    assert [(row.name, row.score) for row in rows] == thresholds
+    for row in rows:
         assert row.flagged.value == pytest.approx(
             50 * row.recall.value + 950 * (1 - row.specificity.value)
         )
