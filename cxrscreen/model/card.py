@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from cxrscreen.calibration.calibration import Calibration
+from cxrscreen.calibration.document import PointDocument
 from cxrscreen.model.document import BundleDocument, PartDocument, TrainingDocument
 
 
@@ -97,8 +98,11 @@ def _calibration(calibration: Calibration) -> str:
             "probability is the plain logistic of the logit.\n"
         )
     rows = "\n".join(
-        f"| `{point.name}` | {point.threshold:.4f} | {point.score:.4f} | {point.guarantee()} |"
-        for point in calibration.points
+        f"| `{point.name}` | {point.threshold:.4f} | {point.score:.4f} | {_figures(held)} | "
+        f"{point.guarantee()} |"
+        for point, held in zip(
+            calibration.points, calibration.document.operating_points, strict=True
+        )
     )
     screened = data.images - data.not_screened
     return f"""\
@@ -108,13 +112,25 @@ The first is the default. They were fitted on the {screened} images of the calib
 were screened ({data.patients} patients; {data.not_screened} images were refused), which neither
 training nor the choice of the epoch saw. Probabilities: {calibration.calibrator.method.value}.
 
-| name | positive from | logit | guaranteed |
-| --- | --- | --- | --- |
+| name | positive from | logit | recall | specificity | guaranteed |
+| --- | --- | --- | --- | --- | --- |
 {rows}
+
+Recall and specificity are those of the calibration part, image by image, with 95% intervals.
 
 What is guaranteed holds for images like those of the calibration part, from the same source, and
 for no other hospital: calibrate there (`cxrscreen calibrate`).
 """
+
+
+def _figures(point: PointDocument) -> str:
+    """Return recall and specificity as two cells."""
+    if point.figures is None:
+        return " | "
+    return " | ".join(
+        f"{share:.3f} ({low:.3f} to {high:.3f})"
+        for share, low, high in (point.figures.recall, point.figures.specificity)
+    )
 
 
 def _part_row(name: str, part: PartDocument) -> str:

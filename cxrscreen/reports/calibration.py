@@ -55,8 +55,8 @@ def points_table(calibration: Calibration) -> Table:
     table.caption = "the first is the default; intervals of 95%"
     if any(point.lower_threshold is not None for point in calibration.points):
         table.caption += (
-            "; in brackets: indeterminate from. An indeterminate image counts as found and as flagged, "
-            "and as no false alarm"
+            "; in brackets: indeterminate from. An indeterminate image counts as found and as "
+            "flagged, and as no false alarm"
         )
     return table
 
