@@ -243,11 +243,14 @@ def _rename_new(temporary: Path, path: Path) -> None:
 def _exchange(temporary: Path, path: Path) -> None:
     """Put a folder in the place of another one, which comes back if that fails."""
     aside = Path(tempfile.mkdtemp(prefix=".cxrscreen-", dir=path.parent))
-    path.rename(aside / "replaced")
+    replaced = aside / "replaced"
     try:
+        path.rename(replaced)
         temporary.rename(path)
-    except OSError:
-        (aside / "replaced").rename(path)
+    except BaseException:
+        # Ctrl-C between the two renames too: what is left aside is deleted below.
+        if replaced.exists() and not os.path.lexists(path):
+            replaced.rename(path)
         raise
     finally:
         shutil.rmtree(aside, ignore_errors=True)

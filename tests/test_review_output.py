@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 from matplotlib.figure import Figure
@@ -17,6 +18,7 @@ from cxrscreen.output import (
     is_programme,
     is_site_calibration,
     is_study,
+    new_folder,
 )
 
 
@@ -106,3 +108,33 @@ def test_the_figure_of_a_programme_is_recognised_and_no_other_figure(tmp_path):
     other = tmp_path / "other.png"
     save(Figure(), other)
     assert not is_programme(other)
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, OSError])
+@pytest.mark.parametrize("done", [False, True])
+def test_an_earlier_study_survives_whatever_stops_its_replacement(
+    tmp_path, monkeypatch, error, done
+):
+    folder = study(tmp_path / "a")
+    rename = Path.rename
+    calls = []
+
+    def stopped(path, target):
+        calls.append(path)
+        second = len(calls) == 2
+        if not second or done:
+            rename(path, target)
+        if second:
+            raise error
+
+    def replace():
+        with new_folder(folder, force=True, replaceable=is_study) as place:
+            (place / "new.csv").write_text("new")
+            monkeypatch.setattr(Path, "rename", stopped)
+
+    with pytest.raises((KeyboardInterrupt, OutputError)):
+        replace()
+    held = {file.name for file in folder.iterdir()}
+    assert ("new.csv" in held) == done
+    assert ("evaluation.json" in held) != done
+    assert [file.name for file in tmp_path.iterdir()] == ["a"]

@@ -141,6 +141,7 @@ def calibrate(
         workers=workers,
         time_limit=time_limit,
         quiet=quiet,
+        out=out,
     )
     reading.check()
     site = _site_name(name or out.stem)

@@ -98,6 +98,7 @@ def compare(
         workers=workers,
         time_limit=time_limit,
         quiet=quiet,
+        out=out,
     )
     reading.check()
     design = design_of(level, replicates, seed, prevalence)

@@ -104,6 +104,7 @@ def evaluate(
         workers=workers,
         time_limit=time_limit,
         quiet=quiet,
+        out=out,
     )
     reading.check()
     design, columns = design_of(level, replicates, seed, prevalence), columns_of(by)

@@ -15,6 +15,7 @@ from cxrscreen.cli.data.options import Layout, data_config
 
 if TYPE_CHECKING:
     from cxrscreen.calibration.calibration import Calibration
+    from cxrscreen.data.dataset import LabelledImage
     from cxrscreen.evaluation.estimates import Design
     from cxrscreen.evaluation.predictions import Predictions
     from cxrscreen.model.bundle import ModelBundle
@@ -64,6 +65,7 @@ class Reading:
     workers: int | None
     time_limit: float
     quiet: bool
+    out: Path
 
     def check(self) -> None:
         """Refuse what cannot be read with, before any work.
@@ -104,6 +106,8 @@ class Reading:
         ------
         DatasetError, BundleError
             As :func:`cxrscreen.study.images.study_images`.
+        UsageError
+            The output would lie among the images.
         """
         from cxrscreen.errors import printable
         from cxrscreen.study.images import study_images
@@ -115,6 +119,7 @@ class Reading:
             config=data_config(self.config, self.layout, self.patient_pattern),
             columns=[column for column in by if column not in COMMON_COLUMNS],
         )
+        _require_outside(self.out, data, found.images)
         if not self.quiet:
             for note in found.notes:
                 typer.echo(printable(note), err=True)
@@ -145,6 +150,25 @@ class Reading:
 
         rows = self.screen(model, found, self.screen_options(calibration, point))
         return predictions_of(model, rows, calibration=calibration, point=point, part=found.part)
+
+
+def _require_outside(out: Path, data: Path, images: Sequence[LabelledImage]) -> None:
+    """Refuse an output among labelled images: the next study would take it for some of them.
+
+    Raises
+    ------
+    UsageError
+        ``out`` lies below ``data``, in a folder that images are read from.
+    """
+    from cxrscreen.errors import UsageError
+
+    place, root = out.absolute().resolve(), data.resolve()
+    if not data.is_dir() or not place.is_relative_to(root):
+        return
+    folder, *rest = place.relative_to(root).parts or ("",)
+    if rest and any(image.name.startswith(f"{folder}/") for image in images):
+        message = f"{out}: lies among the labelled images of {data}"
+        raise UsageError(message, hint="Give a name outside of the data.")
 
 
 def columns_of(by: Sequence[str] | None) -> tuple[str, ...]:

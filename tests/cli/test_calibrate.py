@@ -84,9 +84,10 @@ def test_guarantees_hold_on_the_scores_that_it_keeps(site):
         figures = next(
             one.figures for one in calibration.document.operating_points if one.name == point.name
         )
-        flagged = scores.logits >= point.score
+        lower = point.score if point.lower_score is None else point.lower_score
+        flagged, positive = scores.logits >= lower, scores.logits >= point.score
         assert figures.recall[0] == flagged[scores.labels == 1].mean()
-        assert figures.specificity[0] == (~flagged)[scores.labels == 0].mean()
+        assert figures.specificity[0] == (~positive)[scores.labels == 0].mean()
         assert figures.flag_rate[0] == flagged.mean()
         for guarantee in point.guarantees:
             assert f"({guarantee.errors} of {guarantee.units} " in point.guarantee()

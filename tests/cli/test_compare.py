@@ -46,6 +46,13 @@ def test_differences_are_those_of_the_predictions(two):
     document = json_of(two[1] / "comparison.json")
     first, second = (rows_of(two[1] / f"predictions-{n}.csv") for n in (1, 2))
     assert [row["name"] for row in first] == [row["name"] for row in second]
+    # What a model refused is in its file; figures are of what both judged.
+    refused_by = [{row["name"] for row in rows if row["reject_code"]} for rows in (first, second)]
+    left_out = refused_by[0] | refused_by[1]
+    assert (len(left_out), document["left_out"]) == (1, 1)
+    first, second = (
+        [row for row in rows if row["name"] not in left_out] for rows in (first, second)
+    )
     right = []
     for rows, name in ((first, DEFAULT_BUNDLE), (second, "study")):
         at = document["models"][name]["threshold_score"]

@@ -6,7 +6,7 @@ from typer.testing import CliRunner
 from cxrscreen.cli.app import app
 
 
-@pytest.mark.parametrize("name", ["x" * 201, "a\nb", "\x1b[31m", "\udcff"])
+@pytest.mark.parametrize("name", ["a\nb", "\x1b[31m", "\udcff"])
 def test_a_site_name_that_no_file_can_hold_is_refused_before_any_work(tmp_path, name):
     out = tmp_path / "site.json"
     result = CliRunner().invoke(
