@@ -8,6 +8,7 @@ import importlib.resources
 import json
 import os
 import stat
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from cxrscreen.config import describe_validation_error
 from cxrscreen.errors import BundleError, CalibrationError
 from cxrscreen.model.document import BundleDocument, model_fingerprint
 from cxrscreen.model.network import build_network
+from cxrscreen.model.seen import parse_seen
 from cxrscreen.output import BUNDLE_DOCUMENT
 from cxrscreen.preprocess import PreprocessSpec
 from cxrscreen.records import IntendedUse, OperatingPoint
@@ -29,6 +31,7 @@ DEFAULT_BUNDLE = "cnn-pediatric"
 DOCUMENT = BUNDLE_DOCUMENT
 WEIGHTS = "weights.safetensors"
 CALIBRATION = "calibration.json"
+SEEN = "seen_images.txt"
 CARD = "MODEL_CARD.md"
 _CHUNK_BYTES = 1 << 20
 _DAMAGED_HINT = "Do not use it: copy the bundle again from where it was made."
@@ -54,6 +57,9 @@ class ModelBundle:
         Whom it may judge.
     calibration
         From its logits to probabilities and decisions.
+    seen
+        Beginnings of the SHA-256 of the images that it was made from, by part: see
+        :mod:`cxrscreen.model.seen`.
     """
 
     name: str
@@ -63,6 +69,7 @@ class ModelBundle:
     spec: PreprocessSpec
     intended_use: IntendedUse
     calibration: Calibration
+    seen: Mapping[str, frozenset[str]]
     document: BundleDocument
 
     @property
@@ -106,7 +113,7 @@ def load_bundle(bundle: str | Path | None = None) -> ModelBundle:
         if actual != expected:
             message = f"{folder / name}: its content is not what {DOCUMENT} vouches for"
             raise BundleError(message, hint=_DAMAGED_HINT)
-    for needed in (WEIGHTS, CALIBRATION):
+    for needed in (WEIGHTS, CALIBRATION, SEEN):
         if needed not in document.files:
             message = f"{folder / DOCUMENT}: vouches for no {needed}"
             raise BundleError(message, hint=_DAMAGED_HINT)
@@ -118,6 +125,9 @@ def load_bundle(bundle: str | Path | None = None) -> ModelBundle:
         spec=document.preprocess_spec(),
         intended_use=document.intended_use_record(),
         calibration=_load_calibration(folder),
+        seen=parse_seen(
+            (folder / SEEN).read_text(encoding="ascii", errors="replace"), str(folder / SEEN)
+        ),
         document=document,
     )
 

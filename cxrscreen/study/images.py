@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cxrscreen.config import DataConfig
-from cxrscreen.data.dataset import LabelledImage, fingerprint
+from cxrscreen.data.content import sha256_of
+from cxrscreen.data.dataset import LabelledImage
 from cxrscreen.data.load import read_labelled
-from cxrscreen.errors import BundleError, DatasetError
+from cxrscreen.errors import DatasetError
 from cxrscreen.model.bundle import ModelBundle
+from cxrscreen.model.seen import PARTS, short
 from cxrscreen.study.bundle_part import bundle_part
-
-_PARTS = ("training", "validation", "calibration")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class StudyImages:
         ``training``, ``validation`` or ``calibration`` of the data that the bundle was made
         from, where it was asked for; else empty.
     trained_on
-        How many of them the model was trained on, as far as its fingerprints tell.
+        How many of them the model was trained on: files with the very content.
     notes
         A sentence each.
     """
@@ -78,8 +78,8 @@ def study_images(
         trained_on = len(images) if part == "training" else 0
         return StudyImages(images, part, trained_on, _notes_of(part, trained_on, len(images)))
     found = read_labelled(data, config, columns=columns)
-    contained = _contained(bundle, data, found.images)
-    trained_on = contained.get("training", 0)
+    contained = _contained(bundle, found.images)
+    trained_on = contained["training"]
     whole = next((name for name, count in contained.items() if count == len(found.images)), "")
     notes = (
         *found.notes,
@@ -89,26 +89,13 @@ def study_images(
     return StudyImages(found.images, "", trained_on, notes)
 
 
-def _contained(bundle: ModelBundle, data: Path, images: Sequence[LabelledImage]) -> dict[str, int]:
-    """Return how many of the images are in each part that the bundle was made from."""
-    training = bundle.document.training
-    recorded = dict(
-        zip(_PARTS, (training.training, training.validation, training.calibration), strict=True)
-    )
-    parts = {name: part for name, part in recorded.items() if part is not None}
-    if len(images) < sum(part.images for part in parts.values()):
-        # Less than all of it is other images, or a part by itself under the names that it had.
-        if all(part.images != len(images) for part in parts.values()):
-            return {}
-        same = fingerprint(images)
-        return {name: part.images for name, part in parts.items() if part.fingerprint == same}
-    contained = {}
-    for name in _PARTS:
-        try:
-            contained[name] = len(bundle_part(bundle, data, name))
-        except (BundleError, DatasetError):
-            continue
-    return contained
+def _contained(bundle: ModelBundle, images: Sequence[LabelledImage]) -> dict[str, int]:
+    """Return how many of the images, by their contents, are in each part of the bundle's data."""
+    contents = [short(sha256_of(image.path)) for image in images]
+    return {
+        part: sum(content in bundle.seen.get(part, frozenset()) for content in contents)
+        for part in PARTS
+    }
 
 
 def _ages(bundle: ModelBundle, images: Sequence[LabelledImage]) -> tuple[str, ...]:

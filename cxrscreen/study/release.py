@@ -15,6 +15,7 @@ import pandas as pd
 from cxrscreen.calibration.calibration import Calibration
 from cxrscreen.calibration.policies import Aim
 from cxrscreen.config import TrainingConfig
+from cxrscreen.data.content import sha256_of
 from cxrscreen.data.dataset import LabelledImage, fingerprint
 from cxrscreen.data.split import Split
 from cxrscreen.errors import CalibrationError
@@ -24,6 +25,7 @@ from cxrscreen.model.bundle import (
     CALIBRATION,
     CARD,
     DOCUMENT,
+    SEEN,
     WEIGHTS,
     ModelBundle,
     save_weights,
@@ -38,6 +40,7 @@ from cxrscreen.model.document import (
     TrainingDocument,
     model_fingerprint,
 )
+from cxrscreen.model.seen import seen_lines
 from cxrscreen.output import new_folder
 from cxrscreen.pipeline import ScreenOptions
 from cxrscreen.study.calibrate import fit_calibration, scores_of, uncalibrated
@@ -109,7 +112,11 @@ def write_bundle(  # noqa: PLR0913 - what it is made from, and how
         calibration, notes = _calibrate(plain, split.calibration, options, on_image)
         (place / CALIBRATION).write_bytes(calibration.document.to_bytes())
         (place / CARD).write_text(model_card(document, calibration), encoding="utf-8", newline="\n")
-        names = (WEIGHTS, CALIBRATION, HISTORY, CURVES, CARD)
+        seen = {
+            name: [sha256_of(image.path) for image in part] for name, part in split.parts().items()
+        }
+        (place / SEEN).write_text(seen_lines(seen), encoding="ascii", newline="\n")
+        names = (WEIGHTS, CALIBRATION, SEEN, HISTORY, CURVES, CARD)
         files = {name: sha256_of_file(place / name) for name in names}
         document = document.model_copy(update={"files": files})
         (place / DOCUMENT).write_bytes(document.to_bytes())
@@ -156,6 +163,7 @@ def _bundle(document: BundleDocument, trained: TrainedModel, weights_sha256: str
         spec=spec,
         intended_use=document.intended_use_record(),
         calibration=uncalibrated(document.name, model=model, preprocessing=spec.fingerprint()),
+        seen={},
         document=document,
     )
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import shutil
+
 import pytest
 
 from cxrscreen import load_bundle
@@ -50,6 +52,24 @@ def test_a_part_is_known_as_asked_for_and_by_itself(
     )
     assert note in alone.notes[-1]
     assert alone.trained_on == (len(images) if part == "training" else 0)
+
+
+def test_single_training_images_are_known_among_others_and_under_other_names(
+    bundle, maker, study_folder, tmp_path
+):
+    """Not by their names: by what they hold."""
+    parts = maker.split.parts()
+    images = [*parts["training"][:3], *parts["calibration"][:4]]
+    rows = []
+    for number, image in enumerate(images):
+        copy = tmp_path / f"{number}{image.path.suffix}"
+        shutil.copy(image.path, copy)
+        rows.append({"path": copy, "label": image.label, "patient": f"p{number}"})
+    found = study_images(
+        bundle, write_table(tmp_path / "t.csv", rows), part=None, config=DataConfig()
+    )
+    assert found.trained_on == 3
+    assert "trained on 3 of the 7 images" in found.notes[-1]
 
 
 def test_other_images_are_other_images(bundle, packaged, ward_table, study_folder):
