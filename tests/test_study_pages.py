@@ -16,8 +16,8 @@ from tools.make_study_pages import (
     Workplace,
     adopted,
     quantised,
-    training_commands,
 )
+from tools.training_command import training_commands
 
 PAGE = """\
 # a model on 9 labelled images

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import csv
-import json
 import os
 import re
 import shlex
@@ -22,15 +21,16 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from PIL import Image
-from pydantic import ValidationError
 
 from cxrscreen.calibration.calibration import Calibration, read_calibration
-from cxrscreen.config import DataConfig, TrainingConfig, load_training_config
+from cxrscreen.config import DataConfig
 from cxrscreen.model.bundle import ModelBundle, load_bundle
 from cxrscreen.study.images import study_images
+from tools import study_texts
+from tools.training_command import training_commands
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 DOCS: Final = ROOT / "docs"
@@ -44,14 +44,6 @@ _COLUMNS: Final = 84
 _SOME_FOUND: Final = 3
 _PREVALENCE: Final = "0.05"
 _REPORT: Final = "report.csv"
-#: Settings that are only told, or that the weights do not hang on.
-_WITHOUT_EFFECT: Final = (
-    "data.description",
-    "intended_use.",
-    "train.cache",
-    "train.checkpoint_steps",
-    "train.loader_workers",
-)
 #: What the console says of a calibration before its tables.
 _CALIBRATION_LINES: Final = 2
 #: Figures of a programme: column, title and digits.
@@ -67,67 +59,6 @@ _PROGRAMME_FIGURE: Final = (
     "![Flagged, missed and false alarms by the recall on the calibration images]"
     "(images/results-programme.png)"
 )
-
-_DATA: Final = """\
-`DATA` is the official train split of "Chest X-Ray Images (Pneumonia)", resized to 224×224: images
-of [one hospital](methods.md#the-data-set-of-the-packaged-model), of which
-[`data split`](data.md#the-split) makes the three parts."""
-
-_WARNING: Final = """\
-!!! warning "Figures of one hospital"
-
-    All images are from the hospital of the training images, and shortcuts of this data set are in
-    all of its parts. Nothing here says how well a model does elsewhere: read
-    [Shortcuts and shift](methods.md#shortcuts-and-shift), then
-    [calibrate at your site](calibration.md)."""
-
-_RESULTS_INTRO: Final = """\
-Every number and figure of this page was written by the command that stands above it.
-{data}
-
-[Evaluating and comparing](evaluation.md) says what the tables hold, and
-[Metrics and their limits](intervals.md) how the intervals are made."""
-
-_VALIDATION: Final = """\
-The threshold was fitted to other images than these, so recall and specificity at it are those of
-new images of the same source. The epoch of the weights was chosen here, which makes the areas under
-the curves a little too good."""
-
-_CALIBRATION: Final = """\
-Neither the weights nor the epoch was chosen on these images, so the areas under the curves are
-those of new images of the same source. Probabilities and thresholds were fitted to them, which
-makes recall, specificity, Brier score and calibration error a little too good."""
-
-_PROGRAMME: Final = """\
-The same images fit thresholds again, for other aims, and tell what each comes to among 1,000
-images of which 50 show pneumonia: a share as it may be in screening, far below the one in this
-data set. [Calibrating at a site](calibration.md) explains the aims and the columns."""
-
-_POINTS: Final = """\
-Probabilities are those at a prevalence of 0.05; of a point with two thresholds, the one from which
-an image is `INDETERMINATE` stands in brackets. Recall, specificity and the share of flagged images
-are those of the calibration images, by image, at the upper threshold; a guarantee is for patients
-to come."""
-
-_DRIFT: Final = """\
-The validation part is screened as if it were a month of a site, and compared with the calibration
-images that the bundle keeps. Both parts were drawn from the same data at random, without a patient
-in both, so that nothing should be found but for one time in twenty. `VALIDATION` are the files of
-the validation part, as `cxrscreen data split` names them. JPEG files have no header: there is no
-view, sex or age to compare. [Watching for drift](drift.md) explains the table."""
-
-_COMPARISON_INTRO: Final = """\
-The models were trained, validated and calibrated on the same three parts of the same images. Every
-number and figure of this page was written by the command that stands above it.
-{data}
-
-A difference is the second model's figure less the first one's. The p-values are not corrected for
-their number; [Metrics and their limits](intervals.md) says how they are made."""
-
-
-_TRAINED: Final = """\
-Each is [trained](training.md) by one command, as its bundle says. Another machine may come to
-somewhat other weights:"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,10 +182,10 @@ def results_page(place: Workplace, name: str, images: Path, bundle: ModelBundle)
     for part, text, keep in (
         (
             "validation",
-            _VALIDATION,
+            study_texts.VALIDATION,
             ("roc", "precision-recall", "confusion", "scores", "decision-curve"),
         ),
-        ("calibration", _CALIBRATION, ("reliability",)),
+        ("calibration", study_texts.CALIBRATION, ("reliability",)),
     ):
         command = (
             f"evaluate{option} --data DATA --part {part} \\\n"
@@ -273,20 +204,20 @@ def results_page(place: Workplace, name: str, images: Path, bundle: ModelBundle)
     quantised(place.folder / "site-programme.png", images / "results-programme.png")
     parts += [
         "## In a programme",
-        _PROGRAMME,
+        study_texts.PROGRAMME,
         _shown(command),
         "\n".join(f"- {line}" for line in said.splitlines()[:_CALIBRATION_LINES]),
         "### Operating points",
         _points_table(read_calibration(place.folder / "site.json")),
-        _POINTS,
+        study_texts.POINTS,
         "### Of 1,000 images at a prevalence of 0.05",
         _programme_table(place.folder / "site-programme.csv"),
         _PROGRAMME_FIGURE,
     ]
     parts += _drift(place, name, option)
-    intro = _RESULTS_INTRO.format(data=_DATA)
+    intro = study_texts.RESULTS_INTRO.format(data=study_texts.DATA)
     title = f"# Results of {bundle.name}"
-    return "\n\n".join([title, _NOTICE, intro, _WARNING, *parts]) + "\n"
+    return "\n\n".join([title, _NOTICE, intro, study_texts.WARNING, *parts]) + "\n"
 
 
 def _points_table(calibration: Calibration) -> str:
@@ -331,17 +262,22 @@ def _drift(place: Workplace, name: str, option: str) -> list[str]:
     comparing = f"drift --reference {name} --report {_REPORT}"
     place.run(screening, extra=("--quiet",), codes=(0, _SOME_FOUND))
     said = place.run(comparing, codes=(0, _SOME_FOUND))
-    return ["## Drift", _DRIFT, _shown(screening, comparing), _printed(said)]
+    return ["## Drift", study_texts.DRIFT, _shown(screening, comparing), _printed(said)]
 
 
 def comparison_page(
     place: Workplace, names: Sequence[str], images: Path, bundles: Sequence[ModelBundle]
 ) -> str:
     """Return the page of several bundles side by side, and write its figures."""
-    parts = ["## The models", _models_table(bundles), _TRAINED, _shown(*training_commands(bundles))]
+    parts = [
+        "## The models",
+        _models_table(bundles),
+        study_texts.TRAINED,
+        _shown(*training_commands(bundles)),
+    ]
     for part, text, keep in (
-        ("validation", _VALIDATION, ("roc", "precision-recall", "confusion", "scores")),
-        ("calibration", _CALIBRATION, ("reliability", "decision-curve")),
+        ("validation", study_texts.VALIDATION, ("roc", "precision-recall", "confusion", "scores")),
+        ("calibration", study_texts.CALIBRATION, ("reliability", "decision-curve")),
     ):
         command = (
             f"compare {' '.join(names)} --data DATA --part {part} \\\n"
@@ -351,8 +287,10 @@ def comparison_page(
         page = place.folder / f"compared-{part}" / "comparison.md"
         parts += [f"## On the {part} part", text, _shown(command)]
         parts.append(_take(page, f"comparison-{part}", keep, images))
-    intro = _COMPARISON_INTRO.format(data=_DATA)
-    return "\n\n".join(["# Models side by side", _NOTICE, intro, _WARNING, *parts]) + "\n"
+    intro = study_texts.COMPARISON_INTRO.format(data=study_texts.DATA)
+    return (
+        "\n\n".join(["# Models side by side", _NOTICE, intro, study_texts.WARNING, *parts]) + "\n"
+    )
 
 
 def _take(page: Path, prefix: str, keep: Sequence[str], images: Path) -> str:
@@ -380,50 +318,6 @@ def _models_table(bundles: Sequence[ModelBundle]) -> str:
             f"| {bundle.default_point.name} |"
         )
     return "\n".join(rows)
-
-
-def training_commands(bundles: Sequence[ModelBundle]) -> list[str]:
-    """Return the commands that train the bundles, by the nearest configuration in ``configs``."""
-    known = {
-        path.name: _leaves(load_training_config(path).model_dump(mode="json"))
-        for path in sorted((ROOT / "configs").glob("*.yaml"))
-    }
-    commands = []
-    for bundle in bundles:
-        ours = _leaves(_with_defaults(bundle.document.training.config))
-        changed = {
-            name: {key: value for key, value in ours.items() if theirs.get(key, "") != value}
-            for name, theirs in known.items()
-        }
-        nearest = min(changed, key=lambda name: len(changed[name]))
-        settings = "".join(
-            f" \\\n    --set {shlex.quote(f'{key}={json.dumps(value, ensure_ascii=False)}')}"
-            for key, value in changed[nearest].items()
-            if not key.startswith(_WITHOUT_EFFECT)
-        )
-        commands.append(
-            f"train --config configs/{nearest} --data DATA{settings} \\\n    --out {bundle.name}"
-        )
-    return commands
-
-
-def _with_defaults(config: dict[str, Any]) -> dict[str, Any]:
-    """Return the configuration of a bundle with the settings that it is too old to know."""
-    try:
-        return TrainingConfig.model_validate(config).model_dump(mode="json")
-    except ValidationError:
-        return config
-
-
-def _leaves(content: Mapping[str, Any], above: str = "") -> dict[str, Any]:
-    """Return the settings of a configuration by their dotted names; lists are one setting."""
-    found: dict[str, Any] = {}
-    for key, value in content.items():
-        if isinstance(value, Mapping):
-            found |= _leaves(value, f"{above}{key}.")
-        else:
-            found[f"{above}{key}"] = value
-    return found
 
 
 def _shown(*commands: str) -> str:
