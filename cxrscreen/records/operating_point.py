@@ -116,4 +116,4 @@ class OperatingPoint:
         sentences = "; ".join(guarantee.sentence() for guarantee in self.guarantees)
         if self.lower_score is None:
             return sentences
-        return f"{sentences}; an INDETERMINATE image counts as found, and as not flagged"
+        return f"{sentences}; an INDETERMINATE image counts as found, and as no false alarm"

@@ -119,7 +119,8 @@ def _heading(found: DriftFindings) -> Text:
     patients = (
         "" if period.patients is None else f", one row for each of {period.patients:,} patients"
     )
-    copies = f", {period.duplicates:,} copies left out" if period.duplicates else ""
+    noun = "copy" if period.duplicates == 1 else "copies"
+    copies = f", {period.duplicates:,} {noun} left out" if period.duplicates else ""
     return Text.assemble(
         ("reference", "bold"),
         f"  {printable(found.reference.name)}\n",
