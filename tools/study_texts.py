@@ -42,8 +42,8 @@ data set. [Calibrating at a site](calibration.md) explains the aims and the colu
 POINTS: Final = """\
 Probabilities are those at a prevalence of 0.05; of a point with two thresholds, the one from which
 an image is `INDETERMINATE` stands in brackets. Recall, specificity and the share of flagged images
-are those of the calibration images, by image; an indeterminate image counts as found and as flagged,
-and as no false alarm. A guarantee is for patients to come."""
+are those of the calibration images, by image; an indeterminate image counts as found and as
+flagged, and as no false alarm. A guarantee is for patients to come."""
 
 DRIFT: Final = """\
 The validation part is screened as if it were a month of a site, and compared with the calibration
