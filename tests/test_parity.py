@@ -34,18 +34,20 @@ PADDED_COLUMNS = 24
 
 
 @pytest.fixture(scope="module")
-def radiograph() -> NDArray[np.float64]:
+def predictor(packaged) -> Predictor:
+    return Predictor(packaged, choose_device("cpu"))
+
+
+@pytest.fixture(scope="module")
+def radiograph(predictor, packaged) -> NDArray[np.float64]:
     """Between a normal and a pneumonic phantom: in the middle, the least change shows."""
     normal, pneumonic = (
         project(sample_anatomy(rng, pneumonia=pneumonia), view="frontal", shape=SHAPE, rng=rng)
         for pneumonia, rng in ((False, np.random.default_rng(1)), (True, np.random.default_rng(11)))
     )
-    return 0.45 * normal + 0.55 * pneumonic
-
-
-@pytest.fixture(scope="module")
-def predictor(packaged) -> Predictor:
-    return Predictor(packaged, choose_device("cpu"))
+    mixed = [(1 - share) * normal + share * pneumonic for share in np.linspace(0, 1, 41)]
+    found = probabilities(predictor, packaged, [image.astype(np.float32) for image in mixed])
+    return mixed[int(np.abs(found - 0.5).argmin())]
 
 
 def probabilities(predictor, packaged, images) -> NDArray[np.float64]:

@@ -213,7 +213,7 @@ def is_predictions(path: Path) -> bool:
 def write_predictions(path: Path, predictions: Predictions) -> None:
     """Write predictions as CSV; scores and probabilities with six decimals."""
     run = _run_text(predictions.run)
-    with path.open("w", encoding="utf-8", errors="surrogateescape", newline="") as stream:
+    with path.open("w", encoding="utf-8", errors="surrogatepass", newline="") as stream:
         plain = csv.writer(stream, lineterminator="\n")
         # Before Python 3.13 the plain one leaves a carriage return outside of quotes, which ends
         # the row for whoever reads it.
@@ -235,7 +235,7 @@ def read_predictions(path: Path) -> Predictions:
         It is no such file, or a row has been changed, lost, added or joined wrongly.
     """
     try:
-        with path.open(encoding="utf-8", errors="surrogateescape", newline="") as stream:
+        with path.open(encoding="utf-8", errors="surrogatepass", newline="") as stream:
             reader = csv.reader(stream, strict=True)
             header = tuple(next(reader, ()))
             if header[: len(_FIXED)] != _FIXED or header[-len(_CLOSING) :] != _CLOSING:
@@ -246,8 +246,8 @@ def read_predictions(path: Path) -> Predictions:
     except OSError as error:
         message = f"{path}: cannot be read: {error.strerror or type(error).__name__}"
         raise PredictionsError(message, hint="Check the path and its permissions.") from error
-    except csv.Error as error:
-        message = f"{path}: is no CSV table"
+    except (UnicodeDecodeError, csv.Error) as error:
+        message = f"{path}: is no CSV table in UTF-8"
         raise PredictionsError(message, hint=_CHANGED_HINT) from error
     return _verified(path, header, rows)
 

@@ -251,7 +251,7 @@ def test_a_target_recall_is_fitted_without_new_data_and_named_on_each_row(tmp_pa
     assert point.guarantee() in " ".join(result.stdout.split())
     rows = rows_of(out)
     for row in rows:
-        assert row["operating_point"] == "recall-0.9"
+        assert row["operating_point"] == "recall-0.9-confidence-0.9"
         assert row["guarantee"] == point.guarantee()
         assert "with 90% confidence" in row["guarantee"]
         assert (row["decision"] == "POSITIVE") == (float(row["raw_score"]) >= point.score)

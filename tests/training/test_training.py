@@ -60,6 +60,8 @@ def test_the_bundle_holds_what_it_promises(bundle_folder, tiny):
     document = load_bundle(bundle_folder).document
     assert set(document.files) == {
         "weights.safetensors",
+        "calibration.json",
+        "seen_images.txt",
         "history.csv",
         "training_curves.png",
         "MODEL_CARD.md",
