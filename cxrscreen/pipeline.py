@@ -10,7 +10,6 @@ becomes its row. And what was not judged is ``NOT_SCREENED``, never ``NEGATIVE``
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import math
 import time
 from collections import Counter
@@ -18,15 +17,19 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from cxrscreen import intake
 from cxrscreen.admission.faults import refusal_of
 from cxrscreen.calibration.calibration import Calibration
 from cxrscreen.calibration.operating_point import decide, require_fingerprints
 from cxrscreen.calibration.probability import Calibrator
+from cxrscreen.duplicates import Duplicates, Identity, MarkedImage
 from cxrscreen.examine import Examined, ExamineSettings, examine
 from cxrscreen.model.bundle import ModelBundle
 from cxrscreen.model.predictor import ENGINE, Predictor, choose_device
-from cxrscreen.preprocess import PreprocessSpec, from_resized
+from cxrscreen.preprocess import from_resized
 from cxrscreen.records import (
     Admission,
     Input,
@@ -40,7 +43,28 @@ from cxrscreen.vocabulary import Decision, RejectCode
 from cxrscreen.workers import ExaminerPool, WorkerLimits
 from cxrscreen.workers.pool import default_workers
 
-_Waiting = tuple[Examined, str]
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ScreenedImage:
+    """A finished row with what it was made from.
+
+    Attributes
+    ----------
+    place
+        Of its input in the frozen list, from 0. Frames of one object share it.
+    row
+        What the report says.
+    pixels
+        float32 ``[size_px, size_px]`` in 0..1, resized and not normalised, of an image that was
+        judged.
+    identity
+        By what a copy of it is recognised: its UID and the hash of ``pixels``.
+    """
+
+    place: int
+    row: ScreenRow
+    pixels: NDArray[np.float32] | None = None
+    identity: Identity | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +152,39 @@ def screen_inputs(
     options: ScreenOptions | None = None,
 ) -> Iterator[ScreenRow]:
     """Screen inputs as :func:`cxrscreen.intake.search.discover` freezes them."""
+    for image in screen_images(inputs, bundle, options):
+        yield image.row
+
+
+def screen_images(
+    inputs: Sequence[Input],
+    bundle: ModelBundle,
+    options: ScreenOptions | None = None,
+    *,
+    earlier: Iterable[tuple[Identity, str]] = (),
+) -> Iterator[ScreenedImage]:
+    """Screen inputs and keep, beside each row, the pixels that were judged.
+
+    Parameters
+    ----------
+    inputs
+        What to screen.
+    bundle, options
+        As in :func:`screen`.
+    earlier
+        Identities of images that were judged before, as ``ScreenedImage.identity`` has them,
+        and where those images are: copies of them are duplicates.
+
+    Yields
+    ------
+    ScreenedImage
+        One for each image, in the order of the inputs.
+
+    Raises
+    ------
+    FingerprintMismatchError
+        The calibration or the operating point was fitted for something else.
+    """
     options = options or ScreenOptions()
     calibration = options.calibration or bundle.calibration
     point = options.point or calibration.default_point
@@ -139,33 +196,39 @@ def screen_inputs(
             engine=ENGINE,
         )
     settings = ExamineSettings(bundle.spec, bundle.intended_use, options.permissions)
-    return _rows(
-        inputs, bundle, _Judge(bundle.spec, calibration.calibrator, point), settings, options
-    )
+    judge = _Judge(settings, calibration.calibrator, point)
+    duplicates = None if options.repeat_duplicates else Duplicates(earlier)
+    return _images(inputs, bundle, judge, duplicates, options)
 
 
-def _rows(
+def _images(
     inputs: Sequence[Input],
     bundle: ModelBundle,
     judge: _Judge,
-    settings: ExamineSettings,
+    duplicates: Duplicates | None,
     options: ScreenOptions,
-) -> Iterator[ScreenRow]:
+) -> Iterator[ScreenedImage]:
     workers = default_workers() if options.workers is None else options.workers
     with contextlib.ExitStack() as open_pool:
         if workers:
             # Started first: they load their libraries while the predictor loads here.
             pool = ExaminerPool(
-                settings,
+                judge.settings,
                 workers=min(workers, len(inputs)),
                 limits=WorkerLimits(seconds=options.seconds_per_image),
             )
             examined = open_pool.enter_context(pool).examine_all(inputs)
         else:
-            examined = (image for item in inputs for image in examine(item, settings))
+            examined = (
+                (place, image)
+                for place, item in enumerate(inputs)
+                for image in examine(item, judge.settings)
+            )
         predictor = Predictor(bundle, choose_device(options.device))
-        duplicates = None if options.repeat_duplicates else _Duplicates()
-        marked = ((item, "") if duplicates is None else duplicates.mark(item) for item in examined)
+        marked = (
+            MarkedImage(place, item) if duplicates is None else duplicates.mark(place, item)
+            for place, item in examined
+        )
         yield from _judge(marked, predictor, judge, options.batch_size)
 
 
@@ -206,55 +269,24 @@ def summarise(rows: Iterable[ScreenRow]) -> RunSummary:
     return tally.summary(seconds=seconds)
 
 
-class _Duplicates:
-    """Recognises an image that has been judged: by its UID and what the network sees of it.
-
-    The UID alone does not do: exports that use one twice would hide the second image.
-    """
-
-    def __init__(self) -> None:
-        self._images: dict[tuple[str, bytes], str] = {}
-        self._uids: dict[str, str] = {}
-
-    def mark(self, item: Examined) -> tuple[Examined, str]:
-        """Return the image, refused if it is one of before, and where that one is."""
-        if item.pixels is None:
-            return item, ""
-        uid, here = item.record.sop_instance_uid, str(item.record.source)
-        if uid and item.record.source.frame:
-            uid = f"{uid}#{item.record.source.frame}"
-        identity = (uid, item.digest())
-        if (earlier := self._images.get(identity)) is not None:
-            refusal = Admission.refuse(RejectCode.DUPLICATE, f"the same image as {earlier}")
-            return dataclasses.replace(item, admission=refusal, pixels=None), earlier
-        self._images[identity] = here
-        if not uid:
-            return item, ""
-        if (namesake := self._uids.setdefault(uid, here)) != here:
-            warning = f"other pixels under the SOPInstanceUID of {namesake}"
-            warned = Admission.accept((*item.admission.warnings, warning))
-            return dataclasses.replace(item, admission=warned), ""
-        return item, ""
-
-
 @dataclass(frozen=True, slots=True)
 class _Judge:
     """What turns an admitted image into a decision."""
 
-    spec: PreprocessSpec
+    settings: ExamineSettings
     calibrator: Calibrator
     point: OperatingPoint
 
 
 def _judge(
-    marked: Iterable[_Waiting], predictor: Predictor, judge: _Judge, batch_size: int
-) -> Iterator[ScreenRow]:
+    marked: Iterable[MarkedImage], predictor: Predictor, judge: _Judge, batch_size: int
+) -> Iterator[ScreenedImage]:
     """Run admitted images through the network in batches; rows keep the order of inputs."""
-    waiting: list[_Waiting] = []
+    waiting: list[MarkedImage] = []
     admitted = 0
     for item in marked:
         waiting.append(item)
-        admitted += item[0].pixels is not None
+        admitted += item.image.pixels is not None
         # Refused inputs pass at once unless an admitted one waits before them.
         if admitted in (0, batch_size):
             yield from _flush(waiting, predictor, judge)
@@ -262,9 +294,13 @@ def _judge(
     yield from _flush(waiting, predictor, judge)
 
 
-def _flush(waiting: list[_Waiting], predictor: Predictor, judge: _Judge) -> Iterator[ScreenRow]:
+def _flush(
+    waiting: list[MarkedImage], predictor: Predictor, judge: _Judge
+) -> Iterator[ScreenedImage]:
     tensors = [
-        from_resized(item.pixels, judge.spec) for item, _ in waiting if item.pixels is not None
+        from_resized(item.image.pixels, judge.settings.spec)
+        for item in waiting
+        if item.image.pixels is not None
     ]
     started = time.perf_counter()
     failure: Admission | None = None
@@ -275,13 +311,17 @@ def _flush(waiting: list[_Waiting], predictor: Predictor, judge: _Judge) -> Iter
         except Exception as error:  # noqa: BLE001 - the batch becomes rows, the run goes on
             failure = refusal_of(error)
     share = (time.perf_counter() - started) / max(len(tensors), 1)
-    for item, earlier in waiting:
-        if item.pixels is None:
-            yield _refused(item, item.admission, earlier)
+    for item in waiting:
+        image = item.image
+        if image.pixels is None:
+            row = _refused(image, image.admission, item.earlier)
         elif failure is not None:
-            yield _refused(item, failure)
+            row = _refused(image, failure)
         else:
-            yield _judged(item, next(logits), judge, share)
+            row = _judged(image, next(logits), judge, share)
+        yield ScreenedImage(
+            item.place, row, image.pixels if row.prediction else None, item.identity
+        )
 
 
 def _judged(item: Examined, logit: float, judge: _Judge, share: float) -> ScreenRow:

@@ -77,8 +77,8 @@ class ExaminerPool:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def examine_all(self, inputs: Iterable[Input]) -> Iterator[Examined]:
-        """Yield the images of each input, in the order of the inputs.
+    def examine_all(self, inputs: Iterable[Input]) -> Iterator[tuple[int, Examined]]:
+        """Yield the images of each input with its place among the inputs, in their order.
 
         Raises
         ------
@@ -86,12 +86,18 @@ class ExaminerPool:
             A worker process cannot be started.
         """
         waiting: deque[Future[list[Examined]]] = deque()
+        handed_out = 0
         for item in inputs:
             waiting.append(self._threads.submit(self._examine, item))
+            handed_out += 1
             if len(waiting) > self._ahead:
-                yield from waiting.popleft().result()
+                first = handed_out - len(waiting)
+                for image in waiting.popleft().result():
+                    yield first, image
         while waiting:
-            yield from waiting.popleft().result()
+            first = handed_out - len(waiting)
+            for image in waiting.popleft().result():
+                yield first, image
 
     @property
     def processes(self) -> tuple[WorkerProcess, ...]:

@@ -75,7 +75,7 @@ def test_a_decoder_that_dies_hangs_or_grows_costs_one_row(pictures, settings, sa
     limits = WorkerLimits(seconds=4.0, memory_bytes=2 << 30)
     started = time.monotonic()
     with ExaminerPool(settings, workers=2, limits=limits) as pool:
-        examined = list(pool.examine_all(discover([pictures])))
+        examined = [image for _, image in pool.examine_all(discover([pictures]))]
     codes = {item.record.source.path.stem: item.admission.code for item in examined}
     assert codes == {
         "abort-1": RejectCode.DECODER_CRASHED,
@@ -104,7 +104,9 @@ def test_images_come_in_the_order_of_inputs(tmp_path, chest, settings):
             tmp_path / f"{number:02}.png"
         )
     with ExaminerPool(settings, workers=3) as pool:
-        names = [item.record.source.path.stem for item in pool.examine_all(discover([tmp_path]))]
+        found = list(pool.examine_all(discover([tmp_path])))
+    names = [item.record.source.path.stem for _, item in found]
+    assert [place for place, _ in found] == list(range(len(found)))
     assert names == [f"{number:02}" for number in range(30)]
 
 
@@ -121,10 +123,10 @@ def test_a_run_that_is_left_ends_its_workers(pictures, settings):
 def test_a_worker_that_is_killed_from_outside_costs_no_row(pictures, settings):
     with ExaminerPool(settings, workers=1) as pool:
         rows = pool.examine_all(discover([pictures]))
-        first = next(rows)
+        _, first = next(rows)
         for process in pool.processes:
             os.kill(process.pid, signal.SIGKILL)
-        others = list(rows)
+        others = [image for _, image in rows]
     assert first.pixels is not None
     assert [item for item in others if item.pixels is None] == []
     assert len(others) == 6
