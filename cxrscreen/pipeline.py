@@ -152,8 +152,9 @@ def screen_inputs(
     options: ScreenOptions | None = None,
 ) -> Iterator[ScreenRow]:
     """Screen inputs as :func:`cxrscreen.intake.search.discover` freezes them."""
-    for image in screen_images(inputs, bundle, options):
-        yield image.row
+    # What is refused is refused at once, and not with the first row.
+    images = screen_images(inputs, bundle, options)
+    return (image.row for image in images)
 
 
 def screen_images(
