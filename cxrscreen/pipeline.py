@@ -59,12 +59,15 @@ class ScreenedImage:
         judged.
     identity
         By what a copy of it is recognised: its UID and the hash of ``pixels``.
+    shape
+        Rows and columns of the radiograph before it was resized, of an image that was judged.
     """
 
     place: int
     row: ScreenRow
     pixels: NDArray[np.float32] | None = None
     identity: Identity | None = None
+    shape: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -319,8 +322,13 @@ def _flush(
             row = _refused(image, failure)
         else:
             row = _judged(image, next(logits), judge, share)
+        judged = row.prediction is not None
         yield ScreenedImage(
-            item.place, row, image.pixels if row.prediction else None, item.identity
+            item.place,
+            row,
+            pixels=image.pixels if judged else None,
+            identity=item.identity,
+            shape=image.shape if judged else None,
         )
 
 
