@@ -45,7 +45,7 @@ def test_what_was_written_is_read_back(tmp_path):
         0.1,
     )
     path = tmp_path / "r.csv"
-    calibration = uncalibrated("b", model="m" * 64, preprocessing="p" * 64)
+    calibration = uncalibrated("b", model="a" * 64, preprocessing="b" * 64)
     facts = RunFacts("b", "0" * 64, calibration, calibration.default_point, "1.0")
     write_reports([path], (report_cells(row, facts) for row in (judged, refused)))
     first, second = read_report(path).rows
