@@ -26,13 +26,22 @@ class AugmentConfig(Strict):
     """Factor about the mean of the image."""
     brightness: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
     """Largest offset to either side."""
+    grey_level_exchange: Fraction = 0.0
+    """Largest share by which grey levels are moved to those of another training image."""
+    sharpness_exchange: Fraction = 0.0
+    """Largest share by which the power at high frequencies is moved to that of another one."""
     blur_sigma_px: Annotated[float, Field(ge=0.0, le=10.0)] = 0.0
     resolution_px: Annotated[int, Field(ge=0, le=1024)] = 0
     """Smallest side to which an image is reduced before it is enlarged again; 0 for never."""
     jpeg_quality: Annotated[int, Field(ge=0, le=95)] = 0
     """Lowest quality of a JPEG recompression; 0 for none."""
+    noise_std: Annotated[float, Field(ge=0.0, le=0.5)] = 0.0
+    """Largest standard deviation of white noise; pixel values go from 0 to 1."""
     border_erase_fraction: Annotated[float, Field(ge=0.0, lt=0.4)] = 0.0
     """Largest width of an erased frame, as a share of the side."""
+
+    lungs_erased: Annotated[float, Field(ge=0.0, lt=0.5)] = 0.0
+    """Share of images of which only the border is left, with a label of 0.5."""
 
     @field_validator("gamma_range", "contrast_range")
     @classmethod

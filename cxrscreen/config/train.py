@@ -24,6 +24,8 @@ class PhaseConfig(Strict):
     """Each stage learns at this multiple of the rate of the stage behind it."""
     augment: bool = True
     """Apply the random transforms."""
+    size_px: Annotated[int, Field(ge=0, le=1024)] = 0
+    """Side to which training images are reduced in this phase; 0 for that of preprocessing."""
 
 
 class TrainConfig(Strict):
@@ -41,8 +43,12 @@ class TrainConfig(Strict):
     balanced_sampling: bool = False
     """Draw both classes equally often."""
     label_smoothing: Annotated[float, Field(ge=0.0, lt=0.5)] = 0.0
+    mixup_alpha: Annotated[float, Field(ge=0.0, le=10.0)] = 0.0
+    """Both parameters of the beta distribution by which two images are mixed; 0 for never."""
     ema_decay: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
     """Of the moving average of weights that is validated and kept; 0 for none."""
+    keep: Literal["best", "last"] = "best"
+    """Which epoch of the last phase: that with the highest validation AUC, or the last."""
     early_stopping_epochs: Annotated[int, Field(ge=0)] = 0
     """End a phase after so many epochs without a better validation AUC; 0 for never."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"

@@ -6,10 +6,8 @@ slower as a whole: its affine map ten times, its blur three times.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Final, Literal, Protocol, Self
+from typing import Any, Final, Self
 
 import numpy as np
 import torch
@@ -17,141 +15,28 @@ from monai.config.type_definitions import KeysCollection
 from monai.transforms.transform import MapTransform, Randomizable, RandomizableTransform, Transform
 
 from cxrscreen.config import AugmentConfig
-from cxrscreen.training import distortions
-from cxrscreen.training.distortions import Warp
+from cxrscreen.training import appearance, distortions
+from cxrscreen.training.appearance import Appearance
+from cxrscreen.training.draws import (
+    Draw,
+    LogUniform,
+    Uniform,
+    UniformDonor,
+    UniformFrame,
+    UniformInteger,
+    UniformMargins,
+    UniformNoise,
+    UniformWarp,
+)
 
 Sample = Mapping[Hashable, Any]
 
 #: Pillow's scale of JPEG quality ends in earnest here.
 BEST_JPEG_QUALITY: Final = 95
 _KEYS: Final = ("image",)
+#: The label of an image on which the lungs cannot be seen.
+_NEITHER: Final = 0.5
 _LARGEST_SEED: Final = 2**32
-
-
-class Draw(Protocol):
-    """A distribution of the strengths of one distortion."""
-
-    def __call__(self, random: np.random.RandomState) -> tuple[Any, ...]:
-        """Return the arguments that follow the image."""
-
-    @property
-    def extremes(self) -> tuple[tuple[Any, ...], ...]:
-        """The strongest of them, one for each direction."""
-
-
-@dataclass(frozen=True, slots=True)
-class Uniform:
-    """Equally likely numbers of an interval; ``strongest`` are the ends that count."""
-
-    low: float
-    high: float
-    strongest: tuple[float, ...]
-
-    def __call__(self, random: np.random.RandomState) -> tuple[float]:
-        """Draw one."""
-        return (random.uniform(self.low, self.high),)
-
-    @property
-    def extremes(self) -> tuple[tuple[float], ...]:
-        """Each as a tuple of arguments."""
-        return tuple((end,) for end in self.strongest)
-
-
-@dataclass(frozen=True, slots=True)
-class LogUniform:
-    """Factors; halving is as likely as doubling."""
-
-    low: float
-    high: float
-
-    def __call__(self, random: np.random.RandomState) -> tuple[float]:
-        """Draw one."""
-        return (math.exp(random.uniform(math.log(self.low), math.log(self.high))),)
-
-    @property
-    def extremes(self) -> tuple[tuple[float], ...]:
-        """Both ends, but for one that changes nothing."""
-        return tuple((end,) for end in (self.low, self.high) if end != 1.0)
-
-
-@dataclass(frozen=True, slots=True)
-class UniformInteger:
-    """Equally likely whole numbers, both ends included; the lowest is the strongest."""
-
-    low: int
-    high: int
-
-    def __call__(self, random: np.random.RandomState) -> tuple[int]:
-        """Draw one."""
-        return (int(random.randint(self.low, self.high + 1)),)
-
-    @property
-    def extremes(self) -> tuple[tuple[int], ...]:
-        """The lowest."""
-        return ((self.low,),)
-
-
-@dataclass(frozen=True, slots=True)
-class UniformFrame:
-    """Frames up to a width, of air or of the image's mean, equally likely."""
-
-    widest: float
-
-    def __call__(self, random: np.random.RandomState) -> tuple[float, Literal["air", "mean"]]:
-        """Draw one."""
-        width = random.uniform(0.0, self.widest)
-        return width, "mean" if random.randint(2) else "air"
-
-    @property
-    def extremes(self) -> tuple[tuple[float, Literal["air", "mean"]], ...]:
-        """The widest, of air and of the mean."""
-        return (self.widest, "air"), (self.widest, "mean")
-
-
-@dataclass(frozen=True, slots=True)
-class UniformWarp:
-    """Changes of geometry as a configuration bounds them."""
-
-    config: AugmentConfig
-
-    def __call__(self, random: np.random.RandomState) -> tuple[Warp]:
-        """Draw one."""
-        config = self.config
-        degrees, zoom = config.rotation_degrees, config.zoom_fraction
-        shift = config.shift_fraction
-        # Each axis by itself, which also stretches the chest a little, as squashing radiographs
-        # of any shape to a square does.
-        turn, zoom_x, zoom_y, shift_x, shift_y = random.uniform(-1.0, 1.0, 5).tolist()
-        chance, *edges = random.uniform(0.0, 1.0, 5).tolist()
-        left, right, top, bottom = (config.border_crop_fraction * edge for edge in edges)
-        return (
-            Warp(
-                rotation_degrees=degrees * turn,
-                zoom=(1.0 + zoom * zoom_x, 1.0 + zoom * zoom_y),
-                shift=(shift * shift_x, shift * shift_y),
-                flip=chance < config.horizontal_flip,
-                crop=(left, right, top, bottom),
-            ),
-        )
-
-    @property
-    def extremes(self) -> tuple[tuple[Warp], ...]:
-        """Each switched-on part by itself."""
-        config = self.config
-        found: list[Warp] = []
-        if config.rotation_degrees > 0:
-            found.append(Warp(rotation_degrees=config.rotation_degrees))
-        if config.zoom_fraction > 0:
-            low, high = 1.0 - config.zoom_fraction, 1.0 + config.zoom_fraction
-            found += [Warp(zoom=(high, high)), Warp(zoom=(low, low))]
-        if config.shift_fraction > 0:
-            found.append(Warp(shift=(config.shift_fraction, config.shift_fraction)))
-        if config.horizontal_flip > 0:
-            found.append(Warp(flip=True))
-        if config.border_crop_fraction > 0:
-            share = config.border_crop_fraction
-            found.append(Warp(crop=(share, share, share, share)))
-        return tuple((warp,) for warp in found)
 
 
 class RandomDistortiond(RandomizableTransform, MapTransform):
@@ -204,6 +89,21 @@ class RandomDistortiond(RandomizableTransform, MapTransform):
         if self.strength is not None:
             for key in self.key_iterator(sample):
                 sample[key] = self.distort(sample[key], *self.strength)
+        return sample
+
+
+class RandomLungsErasedd(RandomDistortiond):
+    """Paint over the lungs of an image and make its label 0.5.
+
+    What is left, the border, must tell nothing of the disease: a network that calls it either
+    is corrected.
+    """
+
+    def __call__(self, data: Sample) -> dict[Hashable, Any]:
+        """Return the sample; where it was painted over, with its label between the classes."""
+        sample = super().__call__(data)
+        if self.strength is not None and "label" in sample:
+            sample["label"] = torch.full_like(sample["label"], _NEITHER)
         return sample
 
 
@@ -262,7 +162,9 @@ class RandomChaind(Randomizable, Transform):
             step.set_random_state(state=state)
 
 
-def random_transforms(config: AugmentConfig, *, size_px: int) -> list[Transform]:
+def random_transforms(
+    config: AugmentConfig, *, size_px: int, donors: Sequence[Appearance] = ()
+) -> list[Transform]:
     """Return the MONAI transforms for ``[1, S, S]`` images in 0..1, under the key ``image``.
 
     One :class:`RandomChaind` with every transform that is switched on, or none.
@@ -273,12 +175,21 @@ def random_transforms(config: AugmentConfig, *, size_px: int) -> list[Transform]
         Strengths; zero switches a transform off.
     size_px
         Side ``S`` of the images.
+    donors
+        Appearances of the training images, for what is exchanged with them.
     """
-    steps = tuple(random_steps(config, size_px=size_px))
+    steps = tuple(random_steps(config, size_px=size_px, donors=donors))
     return [RandomChaind(steps)] if steps else []
 
 
-def random_steps(config: AugmentConfig, *, size_px: int) -> Iterator[RandomDistortiond]:
+def needs_donors(config: AugmentConfig) -> bool:
+    """Return whether images take something from other ones."""
+    return config.probability > 0 and bool(config.grey_level_exchange or config.sharpness_exchange)
+
+
+def random_steps(
+    config: AugmentConfig, *, size_px: int, donors: Sequence[Appearance] = ()
+) -> Iterator[RandomDistortiond]:
     """Yield the transforms that are switched on, in the order in which an image comes about.
 
     Geometry first, then grey levels, sharpness and size, and JPEG compression behind all that
@@ -286,57 +197,91 @@ def random_steps(config: AugmentConfig, *, size_px: int) -> Iterator[RandomDisto
 
     Parameters
     ----------
-    config, size_px
+    config, size_px, donors
         As in :func:`random_transforms`. ``resolution_px`` that is not below the side changes
-        nothing and is left out.
+        nothing and is left out, and so is an exchange without donors.
     """
     geometry = UniformWarp(config)
     if geometry.extremes:
         yield RandomDistortiond(
             _KEYS, name="geometry", distort=distortions.warp, draw=geometry, prob=1.0
         )
-    offset, sigma = config.brightness, config.blur_sigma_px
-    by_chance: list[tuple[str, bool, Callable[..., torch.Tensor], Draw]] = [
-        (
-            "gamma",
-            config.gamma_range != (1.0, 1.0),
-            distortions.gamma,
-            LogUniform(*config.gamma_range),
-        ),
-        (
-            "contrast",
-            config.contrast_range != (1.0, 1.0),
-            distortions.contrast,
-            LogUniform(*config.contrast_range),
-        ),
-        (
-            "brightness",
-            offset > 0,
-            distortions.brightness,
-            Uniform(-offset, offset, strongest=(-offset, offset)),
-        ),
-        ("blur", sigma > 0, distortions.blur, Uniform(0.0, sigma, strongest=(sigma,))),
-        (
-            "resolution",
-            0 < config.resolution_px < size_px,
-            distortions.resolution,
-            UniformInteger(config.resolution_px, size_px - 1),
-        ),
-        (
-            "jpeg",
-            config.jpeg_quality > 0,
-            distortions.jpeg,
-            UniformInteger(config.jpeg_quality, BEST_JPEG_QUALITY),
-        ),
+    for name, wanted, distort, draw in (
+        *_of_grey_levels(config, donors),
+        *_of_sharpness(config, size_px, donors),
         (
             "border_erase",
             config.border_erase_fraction > 0,
             distortions.border_erase,
             UniformFrame(config.border_erase_fraction),
         ),
-    ]
-    for name, wanted, distort, draw in by_chance:
+    ):
         if wanted and config.probability > 0:
             yield RandomDistortiond(
                 _KEYS, name=name, distort=distort, draw=draw, prob=config.probability
             )
+    if config.lungs_erased > 0:
+        yield RandomLungsErasedd(
+            _KEYS,
+            name="lungs_erased",
+            distort=distortions.middle_erase,
+            draw=UniformMargins(),
+            prob=config.lungs_erased,
+        )
+
+
+_ByChance = tuple[str, bool, Callable[..., torch.Tensor], Draw]
+
+
+def _of_grey_levels(config: AugmentConfig, donors: Sequence[Appearance]) -> Iterator[_ByChance]:
+    offset = config.brightness
+    yield (
+        "grey_level_exchange",
+        bool(donors) and config.grey_level_exchange > 0,
+        appearance.grey_levels_of,
+        UniformDonor(donors, config.grey_level_exchange),
+    )
+    yield (
+        "gamma",
+        config.gamma_range != (1.0, 1.0),
+        distortions.gamma,
+        LogUniform(*config.gamma_range),
+    )
+    yield (
+        "contrast",
+        config.contrast_range != (1.0, 1.0),
+        distortions.contrast,
+        LogUniform(*config.contrast_range),
+    )
+    yield (
+        "brightness",
+        offset > 0,
+        distortions.brightness,
+        Uniform(-offset, offset, strongest=(-offset, offset)),
+    )
+
+
+def _of_sharpness(
+    config: AugmentConfig, size_px: int, donors: Sequence[Appearance]
+) -> Iterator[_ByChance]:
+    sigma = config.blur_sigma_px
+    yield (
+        "sharpness_exchange",
+        bool(donors) and config.sharpness_exchange > 0,
+        appearance.sharpness_of,
+        UniformDonor(donors, config.sharpness_exchange),
+    )
+    yield "blur", sigma > 0, distortions.blur, Uniform(0.0, sigma, strongest=(sigma,))
+    yield (
+        "resolution",
+        0 < config.resolution_px < size_px,
+        distortions.resolution,
+        UniformInteger(config.resolution_px, size_px - 1),
+    )
+    yield "noise", config.noise_std > 0, distortions.seeded_noise, UniformNoise(config.noise_std)
+    yield (
+        "jpeg",
+        config.jpeg_quality > 0,
+        distortions.jpeg,
+        UniformInteger(config.jpeg_quality, BEST_JPEG_QUALITY),
+    )

@@ -201,12 +201,39 @@ def border_erase(
     return framed
 
 
+def middle_erase(
+    image: torch.Tensor, margins: tuple[float, float, float, float], grey: float
+) -> torch.Tensor:
+    """Paint over everything but a frame: the lungs are gone, what is beside them is left.
+
+    Parameters
+    ----------
+    image
+        ``[1, S, S]`` in 0..1.
+    margins
+        Width of the frame at the left, right, top and bottom, as shares of the side.
+    grey
+        What the middle becomes, 0..1.
+    """
+    rows, columns = image.shape[-2:]
+    left, right = (round(share * columns) for share in margins[:2])
+    top, bottom = (round(share * rows) for share in margins[2:])
+    painted = image.clone()
+    painted[..., top : rows - bottom, left : columns - right] = grey
+    return painted
+
+
 def noise(image: torch.Tensor, std: float, generator: torch.Generator) -> torch.Tensor:
     """Add white Gaussian noise from a generator."""
     if std == 0.0:
         return image
     grain = torch.randn(image.shape, generator=generator, dtype=image.dtype)
     return torch.add(image, grain, alpha=std).clamp_(0.0, 1.0)
+
+
+def seeded_noise(image: torch.Tensor, std: float, seed: int) -> torch.Tensor:
+    """Add white Gaussian noise that follows from a seed."""
+    return noise(image, std, torch.Generator().manual_seed(seed))
 
 
 def _cut(image: torch.Tensor, shares: tuple[float, float, float, float]) -> torch.Tensor:

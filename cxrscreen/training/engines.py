@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,10 +24,10 @@ from torch.optim.lr_scheduler import ConstantLR, CosineAnnealingLR, LRScheduler,
 from torch.optim.swa_utils import AveragedModel
 
 from cxrscreen.config import PhaseConfig, TrainingConfig
-from cxrscreen.errors import DatasetError
 from cxrscreen.model.network import parameter_groups
+from cxrscreen.training.batches import BatchPreparation
 from cxrscreen.training.history import Observer, Recorder
-from cxrscreen.training.loading import ERROR, EpochSampler, derived_seed
+from cxrscreen.training.loading import EpochSampler, derived_seed
 from cxrscreen.training.precision import MixedPrecisionInferer, Precision
 from cxrscreen.training.processes import (
     equalise_buffers,
@@ -37,7 +37,6 @@ from cxrscreen.training.processes import (
 )
 
 _DROPOUT_STREAM = 1
-Batch = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -134,7 +133,7 @@ def build_phase(run: Run, number: int) -> Phase:
         device=run.device,
         val_data_loader=run.validation,
         network=run.judged,
-        prepare_batch=_prepare_batch(train.channels_last),
+        prepare_batch=BatchPreparation(channels_last=train.channels_last),
         # In float32 whatever training computes in: that is what screening does.
         inferer=SimpleInferer(),
         key_val_metric={"auc": ROCAUC(output_transform=_logits_and_labels)},
@@ -149,7 +148,11 @@ def build_phase(run: Run, number: int) -> Phase:
         network=share_gradients(run.network),
         optimizer=optimizer,
         loss_function=run.loss,
-        prepare_batch=_prepare_batch(train.channels_last),
+        prepare_batch=BatchPreparation(
+            channels_last=train.channels_last,
+            size_px=settings.size_px,
+            mixup_alpha=train.mixup_alpha if settings.augment else 0.0,
+        ),
         inferer=MixedPrecisionInferer(run.precision, run.device),
         accumulation_steps=train.accumulation_steps,
         decollate=False,
@@ -262,26 +265,6 @@ def _schedule(settings: PhaseConfig, optimizer: torch.optim.Optimizer, steps: in
     if settings.schedule == "cosine":
         return CosineAnnealingLR(optimizer, T_max=total)
     return ConstantLR(optimizer, factor=1.0, total_iters=1)
-
-
-def _prepare_batch(
-    channels_last: bool,  # noqa: FBT001 - one of two ways
-) -> Callable[..., tuple[torch.Tensor, torch.Tensor]]:
-    layout = torch.channels_last if channels_last else torch.contiguous_format
-
-    def prepare(
-        batch: Batch,
-        device: torch.device | None = None,
-        non_blocking: bool = False,  # noqa: FBT001, FBT002 - MONAI's signature
-        **_: Any,  # noqa: ANN401
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        for error in batch[ERROR]:
-            if error:
-                raise DatasetError(error, hint="Remove the file from the data, or replace it.")
-        images = batch["image"].to(device, non_blocking=non_blocking, memory_format=layout)
-        return images, batch["label"].to(device, non_blocking=non_blocking)
-
-    return prepare
 
 
 def _logits_and_labels(output: Mapping[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:

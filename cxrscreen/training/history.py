@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import torch
@@ -54,9 +54,16 @@ class Observer(Protocol):
 
 
 class Recorder:
-    """The history of a run with its best weights; it is part of every checkpoint."""
+    """The history of a run with the weights that it keeps; it is part of every checkpoint.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    keep
+        ``best`` for the epoch with the highest validation AUC of a phase, ``last`` for its last.
+    """
+
+    def __init__(self, keep: Literal["best", "last"] = "best") -> None:
+        self._keep = keep
         self.history: list[EpochResult] = []
         self.best: dict[str, torch.Tensor] = {}
         self.best_epoch = 0
@@ -90,7 +97,7 @@ class Recorder:
     def add_epoch(
         self, network: nn.Module, *, phase: int, metrics: Mapping[str, float], learning_rate: float
     ) -> EpochResult:
-        """Take what the validation of an epoch came to, and keep the weights if they are best.
+        """Take what the validation of an epoch came to, and keep the weights if they are better.
 
         Raises
         ------
@@ -112,7 +119,7 @@ class Recorder:
         best = max(earlier, default=-1.0)
         self.history.append(result)
         # The earliest of equals: it was reached with the least chance.
-        if result.validation_auc > best:
+        if self._keep == "last" or result.validation_auc > best:
             self.best_epoch = result.epoch
             self.best = {name: value.clone() for name, value in network.state_dict().items()}
         return result

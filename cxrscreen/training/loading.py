@@ -26,7 +26,8 @@ from cxrscreen.config import TrainConfig, TrainingConfig
 from cxrscreen.data.dataset import LabelledImage
 from cxrscreen.errors import ConfigError, DatasetError
 from cxrscreen.model.document import preprocess_spec
-from cxrscreen.training.augment import random_transforms
+from cxrscreen.training.appearance import Appearance, appearances
+from cxrscreen.training.augment import needs_donors, random_transforms
 from cxrscreen.training.transforms import (
     LoadRadiographd,
     NormaliseRadiographd,
@@ -202,12 +203,14 @@ def training_loader(
         )
         raise ConfigError(message, hint="Take a multiple of the number of processes.")
     sampler = EpochSampler([image.label for image in images], train, share)
+    base = resized_images(images, config, cache_folder)
+    donors = _donors(base) if needs_donors(config.augment) else ()
     transforms: list[Transform] = [
-        *random_transforms(config.augment, size_px=spec.size_px),
+        *random_transforms(config.augment, size_px=spec.size_px, donors=donors),
         NormaliseRadiographd(KEYS, spec),
     ]
     dataset = DrawnDataset(
-        resized_images(images, config, cache_folder),
+        base,
         Compose(transforms),
         seed=train.seed,
         shape=(spec.channels, spec.size_px, spec.size_px),
@@ -220,6 +223,23 @@ def training_loader(
         persistent_workers=train.loader_workers > 0,
     )
     return loader, sampler
+
+
+def _donors(base: Dataset) -> tuple[Appearance, ...]:
+    """Return what each training image has to lend.
+
+    Raises
+    ------
+    DatasetError
+        An image cannot be read.
+    """
+    try:
+        return appearances(base[index]["image"] for index in range(len(base)))
+    except RuntimeError as error:
+        named = dataset_error(error)
+        if named is None:
+            raise
+        raise named from error
 
 
 def validation_loader(

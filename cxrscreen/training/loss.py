@@ -12,6 +12,7 @@ from cxrscreen.config import TrainConfig
 from cxrscreen.data.dataset import class_weights
 
 EVEN = (1.0, 1.0)
+_NEITHER = 0.5
 
 
 class ClassWeightedLoss(nn.Module):
@@ -45,11 +46,15 @@ class ClassWeightedLoss(nn.Module):
         self.focal_gamma = focal_gamma
 
     def forward(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        """Return the mean weighted loss of ``[N, 1]`` logits and ``[N, 1]`` labels (0, 1)."""
-        weight = self.weights[labels.long()]
+        """Return the mean weighted loss of ``[N, 1]`` logits and ``[N, 1]`` labels, 0 to 1.
+
+        A label between the classes, of an image that is of neither or of both, has a weight
+        between theirs.
+        """
+        weight = torch.lerp(self.weights[0], self.weights[1], labels)
         if self.focal_gamma:
             # 1 - p of the true class, without the rounding of 1 - sigmoid for certain logits.
-            missing = torch.sigmoid(torch.where(labels > 0, -logits, logits))
+            missing = torch.sigmoid(torch.where(labels > _NEITHER, -logits, logits))
             weight = weight * missing**self.focal_gamma
         targets = labels * (1.0 - self.label_smoothing) + self.label_smoothing / 2
         # Weighted here: torch's own weight takes no gradient, and the focal one has one.

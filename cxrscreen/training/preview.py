@@ -20,6 +20,7 @@ from cxrscreen.data.dataset import LabelledImage
 from cxrscreen.errors import DatasetError
 from cxrscreen.model.document import preprocess_spec
 from cxrscreen.output import PREVIEW_SOFTWARE
+from cxrscreen.training.appearance import appearances
 from cxrscreen.training.augment import RandomChaind, RandomDistortiond, random_steps
 from cxrscreen.training.distortions import Warp
 from cxrscreen.training.transforms import LoadRadiographd, ResizeRadiographd
@@ -39,15 +40,19 @@ _LARGEST_SEED: Final = 2**32
 
 #: Sections of the figure, and the steps whose extremes stand in each.
 _SECTIONS: Final = (
-    ("Geometry and border: each by itself, at its strongest", ("geometry", "border_erase"), False),
+    (
+        "Geometry and border: each by itself, at its strongest",
+        ("geometry", "border_erase", "lungs_erased"),
+        False,
+    ),
     (
         "Grey levels: each by itself, at its strongest",
-        ("gamma", "contrast", "brightness"),
+        ("gamma", "contrast", "brightness", "grey_level_exchange"),
         False,
     ),
     (
         "Sharpness and compression: each by itself, at its strongest (middle of the image)",
-        ("blur", "resolution", "jpeg"),
+        ("blur", "resolution", "noise", "jpeg", "sharpness_exchange"),
         True,
     ),
 )
@@ -60,10 +65,14 @@ _SWITCHES: Final = {
     "gamma_range": "gamma",
     "contrast_range": "contrast",
     "brightness": "brightness",
+    "grey_level_exchange": "grey levels of another image",
+    "sharpness_exchange": "sharpness of another image",
     "blur_sigma_px": "blur",
     "resolution_px": "resolution",
     "jpeg_quality": "JPEG",
+    "noise_std": "noise",
     "border_erase_fraction": "border erase",
+    "lungs_erased": "lungs erased",
 }
 _GEOMETRY_SWITCHES: Final = 5
 
@@ -148,7 +157,9 @@ def draw_preview(
     spec = preprocess_spec(config.preprocess)
     load, resize = LoadRadiographd("image"), ResizeRadiographd("image", spec)
     tensors = tuple(resize(load({"image": str(image.path)}))["image"] for image in images)
-    steps = tuple(random_steps(config.augment, size_px=spec.size_px))
+    # The images that are shown lend one another their grey levels and sharpness.
+    donors = appearances(tensors)
+    steps = tuple(random_steps(config.augment, size_px=spec.size_px, donors=donors))
     original = _Column(f"as the network sees it\n{spec.size_px} × {spec.size_px} px", tensors)
     sections = []
     for title, names, enlarged in _SECTIONS:
@@ -175,7 +186,7 @@ def switched_off(config: AugmentConfig, *, size_px: int) -> tuple[str, ...]:
         name
         for key, name in _SWITCHES.items()
         if getattr(config, key) == getattr(neutral, key)
-        or (key in by_chance and config.probability == 0)
+        or (key in by_chance and key != "lungs_erased" and config.probability == 0)
         or (key == "resolution_px" and config.resolution_px >= size_px)
     )
 
@@ -184,6 +195,11 @@ def in_words(name: str, strength: tuple[Any, ...]) -> str:
     """Return what a step did, with its strength."""
     if name == "geometry":
         return "\n".join(_warp_in_words(strength[0]))
+    if name in ("grey_level_exchange", "sharpness_exchange"):
+        what = "grey levels" if name == "grey_level_exchange" else "sharpness"
+        return f"{what} of another\nimage, {strength[1]:.0%}"
+    if name == "lungs_erased":
+        return "lungs erased"
     value = strength[0]
     if name == "border_erase":
         return f"border erased {value:.1%}\nwith {'air' if strength[1] == 'air' else 'the mean'}"
@@ -193,6 +209,7 @@ def in_words(name: str, strength: tuple[Any, ...]) -> str:
         "brightness": f"brightness {value:+.2f}",
         "blur": f"blur, sigma {value:.2f} px",
         "resolution": f"resolution {value} px",
+        "noise": f"noise, std {value:.3f}",
         "jpeg": f"JPEG, quality {value}",
     }[name]
 

@@ -187,7 +187,7 @@ def _train(
         validation=validation_loader(
             split.validation, config, cache_folder=folder.cache, share=share
         ),
-        recorder=Recorder(),
+        recorder=Recorder(config.train.keep),
         observer=observer,
     )
     with event_writer(files.events if process_rank() == 0 else None) as log:
