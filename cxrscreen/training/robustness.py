@@ -94,10 +94,10 @@ def balanced(images: Sequence[LabelledImage], limit: int) -> tuple[LabelledImage
     if len(images) <= limit:
         return tuple(images)
     by_label = [[i for i, image in enumerate(images) if image.label == label] for label in (0, 1)]
-    fewest = min(limit // 2, *(len(indices) for indices in by_label))
+    rarer, other = sorted(by_label, key=len)
+    few = min(limit // 2, len(rarer))
     kept: set[int] = set()
-    for indices in by_label:
-        count = min(len(indices), max(limit // 2, limit - fewest))
+    for indices, count in ((rarer, few), (other, limit - few)):
         kept |= {indices[step * len(indices) // count] for step in range(count)}
     return tuple(images[index] for index in sorted(kept))
 
