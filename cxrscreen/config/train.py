@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from cxrscreen.config.schema import Strict
+from cxrscreen.config.schema import Fraction, Strict
 
 Weight = Annotated[float, Field(gt=0.0)]
 
@@ -43,6 +43,8 @@ class TrainConfig(Strict):
     balanced_sampling: bool = False
     """Draw both classes equally often."""
     label_smoothing: Annotated[float, Field(ge=0.0, lt=0.5)] = 0.0
+    border_exchange: Fraction = 0.0
+    """Share of images that get the border of another one of their batch."""
     mixup_alpha: Annotated[float, Field(ge=0.0, le=10.0)] = 0.0
     """Both parameters of the beta distribution by which two images are mixed; 0 for never."""
     ema_decay: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0

@@ -34,8 +34,8 @@ class Appearance:
     quantiles
         float32 ``[Q]``, its grey levels at equally spaced ranks, least to largest.
     spectrum
-        float32 ``[S // 2 + 1]``, mean amplitude at each whole number of cycles across the
-        image.
+        float32 ``[R]``, mean amplitude at each whole number of cycles across the image, from 0
+        to the diagonal's.
     """
 
     quantiles: NDArray[np.float32]
@@ -125,15 +125,16 @@ def _quantiles(image: torch.Tensor) -> NDArray[np.float32]:
 
 @functools.cache
 def _radius(side: int) -> torch.Tensor:
-    """Return cycles across the image of each coefficient of ``rfft2``, rounded; corners cut."""
+    """Return cycles across the image of each coefficient of ``rfft2``, rounded."""
     rows = torch.fft.fftfreq(side, 1.0 / side)[:, None]
     columns = torch.fft.rfftfreq(side, 1.0 / side)[None]
-    return torch.hypot(rows, columns).round_().long().clamp_(max=side // 2)
+    return torch.hypot(rows, columns).round_().long()
 
 
 def _radial_mean(coefficients: torch.Tensor) -> torch.Tensor:
-    side = coefficients.shape[0]
-    radius = _radius(side).flatten()
-    sums = torch.zeros(side // 2 + 1).index_add_(0, radius, coefficients.abs().flatten())
-    mean: torch.Tensor = sums / torch.bincount(radius, minlength=side // 2 + 1)
+    radius = _radius(coefficients.shape[0]).flatten()
+    bins = int(radius.max()) + 1
+    sums = torch.zeros(bins).index_add_(0, radius, coefficients.abs().flatten())
+    # A distance that no pair of frequencies has is asked for by none.
+    mean: torch.Tensor = sums / torch.bincount(radius, minlength=bins).clamp_(min=1)
     return mean

@@ -151,6 +151,7 @@ def build_phase(run: Run, number: int) -> Phase:
         prepare_batch=BatchPreparation(
             channels_last=train.channels_last,
             size_px=settings.size_px,
+            border_exchange=train.border_exchange if settings.augment else 0.0,
             mixup_alpha=train.mixup_alpha if settings.augment else 0.0,
         ),
         inferer=MixedPrecisionInferer(run.precision, run.device),

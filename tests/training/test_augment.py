@@ -17,7 +17,19 @@ from monai.transforms.transform import RandomizableTransform
 
 from cxrscreen.config import AugmentConfig, load_training_config
 from cxrscreen.training import distortions
-from cxrscreen.training.augment import RandomChaind, random_steps, random_transforms
+from cxrscreen.training.appearance import (
+    Appearance,
+    appearances,
+    grey_levels_of,
+    sharpness_of,
+)
+from cxrscreen.training.augment import (
+    RandomChaind,
+    needs_donors,
+    random_steps,
+    random_transforms,
+)
+from cxrscreen.training.distortions import blur
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 SIDE = 64
@@ -33,7 +45,11 @@ SINGLE = {
     "blur_sigma_px": 3.0,
     "resolution_px": 20,
     "jpeg_quality": 20,
+    "noise_std": 0.2,
+    "grey_level_exchange": 1.0,
+    "sharpness_exchange": 1.0,
     "border_erase_fraction": 0.2,
+    "lungs_erased": 0.4,
 }
 
 
@@ -41,14 +57,21 @@ def picture(side: int = SIDE) -> torch.Tensor:
     return torch.rand(1, side, side, generator=torch.Generator().manual_seed(1))
 
 
+def donors(side: int) -> tuple[Appearance, ...]:
+    dim = blur(picture(side), 2.0) * 0.4
+    return appearances([dim, picture(side) ** 2])
+
+
 def chain(config: AugmentConfig, side: int = SIDE) -> RandomChaind:
-    (only,) = random_transforms(config, size_px=side)
+    (only,) = random_transforms(config, size_px=side, donors=donors(side))
     assert isinstance(only, RandomChaind)
     return only
 
 
 def everything() -> AugmentConfig:
-    return load_training_config(CONFIGS / "scratch_cnn.yaml").augment
+    return AugmentConfig.model_validate(
+        {**SINGLE, "gamma_range": (0.6, 1.6), "contrast_range": (0.7, 1.4), "horizontal_flip": 0.5}
+    )
 
 
 def draw(transform: RandomChaind, seed: int, image: torch.Tensor) -> torch.Tensor:
@@ -79,7 +102,7 @@ def test_each_augmentation_moves_pixels_and_keeps_their_range(key):
     "nothing",
     [
         {},
-        {**{key: SINGLE[key] for key in list(SINGLE)[5:]}, "probability": 0.0},
+        {**{key: SINGLE[key] for key in list(SINGLE)[5:-1]}, "probability": 0.0},
         {"resolution_px": SIDE},
     ],
 )
@@ -88,17 +111,28 @@ def test_what_is_switched_off_is_left_out(nothing):
 
 
 def test_the_order_is_that_in_which_an_image_comes_about():
-    names = [step.name for step in random_steps(everything(), size_px=224)]
-    assert names == [
+    steps = random_steps(everything(), size_px=224, donors=donors(224))
+    assert [step.name for step in steps] == [
         "geometry",
+        "grey_level_exchange",
         "gamma",
         "contrast",
         "brightness",
+        "sharpness_exchange",
         "blur",
         "resolution",
+        "noise",
         "jpeg",
         "border_erase",
+        "lungs_erased",
     ]
+
+
+@pytest.mark.parametrize("config", ["resnet50.yaml", "scratch_cnn.yaml", "smoke.yaml"])
+def test_configurations_that_ship_switch_on_what_their_shortcuts_need(config):
+    augment = load_training_config(CONFIGS / config).augment
+    names = {step.name for step in random_steps(augment, size_px=224, donors=donors(224))}
+    assert config == "smoke.yaml" or {"geometry", "blur", "jpeg", "border_erase"} <= names
 
 
 def test_a_flip_alone_is_left_to_right():
@@ -122,7 +156,9 @@ def test_each_step_has_the_chance_of_the_configuration_by_itself():
         applied.append([step.strength is not None for step in transform.steps])
     rates = np.mean(applied, axis=0)
     assert rates[0] == 1
-    assert np.all(np.abs(rates[1:] - 0.3) < 5 * (0.3 * 0.7 / 400) ** 0.5)
+    assert np.all(np.abs(rates[1:-1] - 0.3) < 5 * (0.3 * 0.7 / 400) ** 0.5)
+    # Lungs are erased by a chance of their own.
+    assert abs(rates[-1] - config.lungs_erased) < 5 * (0.4 * 0.6 / 400) ** 0.5
     # Drawn one by one: no step comes with another one always or never.
     together = np.corrcoef(np.array(applied)[:, 1:].T)
     assert np.abs(together - np.eye(len(together))).max() < 0.25
@@ -204,12 +240,12 @@ def test_monai_composes_and_seeds_it():
     image = picture()
     pictures = []
     for _ in range(2):
-        composed = Compose(random_transforms(everything(), size_px=SIDE))
+        composed = Compose(random_transforms(everything(), size_px=SIDE, donors=donors(SIDE)))
         composed.set_random_state(seed=9)
-        pictures.append(composed({"image": image, "label": 1}))
+        pictures.append(composed({"image": image, "label": torch.ones(1)}))
     assert torch.equal(pictures[0]["image"], pictures[1]["image"])
     assert not torch.equal(pictures[0]["image"], image)
-    assert pictures[0]["label"] == 1
+    assert pictures[0]["label"] in (1, 0.5)
 
 
 def test_seeding_costs_less_than_100_microseconds():
@@ -225,12 +261,42 @@ def _seconds(transform: RandomChaind) -> float:
     return (time.perf_counter() - started) / 20
 
 
+def function_of(name: str):
+    others = {
+        "geometry": distortions.warp,
+        "grey_level_exchange": grey_levels_of,
+        "sharpness_exchange": sharpness_of,
+        "noise": distortions.seeded_noise,
+        "lungs_erased": distortions.middle_erase,
+    }
+    return others.get(name) or getattr(distortions, name)
+
+
+def test_an_image_without_lungs_is_of_neither_class():
+    transform = chain(AugmentConfig(lungs_erased=0.4))
+    labels = set()
+    for seed in range(30):
+        sample = transform.set_random_state(seed=seed)({"image": picture(), "label": torch.ones(1)})
+        erased = not torch.equal(sample["image"], picture())
+        labels.add((erased, float(sample["label"])))
+        if erased:
+            middle = sample["image"][..., 12:-12, 12:-12]
+            assert float(middle.max()) == float(middle.min())
+    assert labels == {(True, 0.5), (False, 1.0)}
+
+
+def test_an_exchange_without_donors_is_left_out():
+    config = AugmentConfig(grey_level_exchange=1.0, sharpness_exchange=1.0)
+    assert needs_donors(config)
+    assert not needs_donors(AugmentConfig())
+    assert random_transforms(config, size_px=SIDE) == []
+
+
 def test_the_chain_is_the_composition_of_its_distortions():
     image, transform = picture(), chain(everything())
     result = draw(transform, 17, image)
     expected = image
     for step in transform.steps:
         if step.strength is not None:
-            name = "warp" if step.name == "geometry" else step.name
-            expected = getattr(distortions, name)(expected, *step.strength)
+            expected = function_of(step.name)(expected, *step.strength)
     assert torch.equal(result, expected)

@@ -8,6 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from monai.losses.focal_loss import FocalLoss
+from torch.nn import functional
 
 from cxrscreen.config import TrainConfig
 from cxrscreen.data.dataset import class_weights
@@ -72,3 +73,11 @@ def test_the_gamma_of_a_loss_that_is_not_focal_is_not_used():
     assert build_loss(config, (1.0, 1.0)).focal_gamma == 0.0
     focal = TrainConfig.model_validate({**PHASES, "focal_gamma": 3.0, "loss": "focal"})
     assert build_loss(focal, (1.0, 1.0)).focal_gamma == 3.0
+
+
+def test_a_label_between_the_classes_weighs_between_them():
+    loss = ClassWeightedLoss((2.0, 0.5))
+    logits = torch.tensor([[0.7]])
+    found = float(loss(logits, torch.tensor([[0.5]])))
+    one, zero = (float(functional.softplus(sign * logits)) for sign in (-1, 1))
+    assert found == pytest.approx(1.25 * (one + zero) / 2, rel=1e-6)
