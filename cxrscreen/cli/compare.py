@@ -127,7 +127,7 @@ def _judged(
     from cxrscreen.model.bundle import load_bundle
 
     models = [load_bundle(name) for name in names]
-    found = [reading.images(model, data, part) for model in models]
+    found = [reading.images(model, data, part, named=True) for model in models]
     if any(one.images != found[0].images for one in found[1:]):
         message = f"--part {part}: the models were not made from the same parts of {data}"
         hint = "Give data that none of them was trained on, without --part."

@@ -105,8 +105,18 @@ class Reading:
         by: Sequence[str] = (),
         *,
         unseen: bool = False,
+        named: bool = False,
     ) -> StudyImages:
         """Return the images of a study, after saying what is to be known of them.
+
+        Parameters
+        ----------
+        model, data, part, by
+            As for :func:`cxrscreen.study.images.study_images`.
+        unseen
+            Refuse images that the model was trained on.
+        named
+            Begin what is said with the name of the model: there are others.
 
         Raises
         ------
@@ -134,7 +144,7 @@ class Reading:
             raise CalibrationError(message, hint=hint)
         if not self.quiet:
             for note in found.notes:
-                typer.echo(printable(note), err=True)
+                typer.echo(printable(f"{model.name}: {note}" if named else note), err=True)
         return found
 
     def screen(

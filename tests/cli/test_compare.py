@@ -194,4 +194,6 @@ def test_what_cannot_be_compared(evaluated, ward_table, tmp_path, arguments, sai
 def test_a_part_must_be_the_same_of_both(released, study_folder, tmp_path):
     out = tmp_path / "cmp"
     arguments = ("--data", study_folder, "--part", "calibration", "--out", out)
-    refused(study("compare", released[1], DEFAULT_BUNDLE, *arguments), "not the one", out=out)
+    result = study("compare", released[1], DEFAULT_BUNDLE, *arguments)
+    refused(result, "not the one", out=out)
+    assert result.stderr.startswith("study: thresholds were fitted on these images")
