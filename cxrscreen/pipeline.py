@@ -59,6 +59,8 @@ class ScreenedImage:
         judged.
     identity
         By what a copy of it is recognised: hashes of its UID and of ``pixels``.
+    shape
+        Rows and columns of the radiograph before it was resized, of an image that was judged.
     ends_batch
         Whether a run that starts at the input behind it makes the same batches as this one.
         The last digits of a logit depend on what else is in its batch.
@@ -68,6 +70,7 @@ class ScreenedImage:
     row: ScreenRow
     pixels: NDArray[np.float32] | None = None
     identity: Identity | None = None
+    shape: tuple[int, int] | None = None
     ends_batch: bool = False
 
 
@@ -156,8 +159,9 @@ def screen_inputs(
     options: ScreenOptions | None = None,
 ) -> Iterator[ScreenRow]:
     """Screen inputs as :func:`cxrscreen.intake.search.discover` freezes them."""
-    for image in screen_images(inputs, bundle, options):
-        yield image.row
+    # What is refused is refused at once, and not with the first row.
+    images = screen_images(inputs, bundle, options)
+    return (image.row for image in images)
 
 
 def screen_images(
@@ -341,11 +345,13 @@ def _flush(
             row = _refused(image, failure)
         else:
             row = _judged(image, next(logits), judge, share)
+        judged = row.prediction is not None
         yield ScreenedImage(
             item.place,
             row,
-            image.pixels if row.prediction else None,
-            item.identity,
+            pixels=image.pixels if judged else None,
+            identity=item.identity,
+            shape=image.shape if judged else None,
             ends_batch=ends_batch and item is waiting[-1],
         )
 

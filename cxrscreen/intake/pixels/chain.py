@@ -7,6 +7,7 @@ are looked up once.
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Final
 
 import numpy as np
@@ -247,5 +248,10 @@ def _squared(image: PixelImage, header: Dataset, *, keep_steps: bool) -> PixelIm
         f"aspect {aspect:.4g}, {image.pixels.shape[1]}x{image.pixels.shape[0]} to "
         f"{pixels.shape[1]}x{pixels.shape[0]}"
     )
-    step = _step("square pixels", detail, pixels, keep_steps=keep_steps)
+    scale = tuple(
+        after / before for after, before in zip(pixels.shape, image.pixels.shape, strict=True)
+    )
+    step = dataclasses.replace(
+        _step("square pixels", detail, pixels, keep_steps=keep_steps), scale=scale
+    )
     return PixelImage(pixels, image.colourfulness, (*image.history, step), image.warnings)
