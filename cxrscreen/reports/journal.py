@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self
 
-from cxrscreen.errors import CxrScreenError, JournalError
+from cxrscreen.errors import CxrScreenError, JournalError, UnusableJournalError
 from cxrscreen.records import RunSummary
 from cxrscreen.reports.journal_file import (
     CREATE,
@@ -146,6 +146,7 @@ class Journal:
         self._begun_at = self._committed_at = clock()
         self._waiting: list[JournalEntry] = []
         self._uncommitted = 0
+        self._is_open = True
         if path.exists() and not is_journal(path):
             message = f"{path}: is no journal of cxrscreen"
             raise JournalError(message, hint="Move it away: the journal has to have this name.")
@@ -172,7 +173,7 @@ class Journal:
         if version not in (0, SCHEMA_VERSION):
             message = f"{self.path}: is a journal of another version of cxrscreen"
             hint = "Resume with the version that began it, or start anew with --force."
-            raise JournalError(message, hint=hint)
+            raise UnusableJournalError(message, hint=hint)
         execute("PRAGMA journal_mode = WAL")
         # What is committed survives a power cut.
         execute("PRAGMA synchronous = FULL")
@@ -313,6 +314,10 @@ class Journal:
         """Yield the rows of the report in the order of the inputs, each with its rank."""
         return self._finished("ORDER BY number")
 
+    def cells(self) -> Iterator[Mapping[str, Cell]]:
+        """Yield what the report says, row after row."""
+        return (row.cells for row in self.finished_rows())
+
     def most_urgent(self, count: int) -> list[FinishedRow]:
         """Return up to ``count`` flagged rows, the most urgent first."""
         flagged = "WHERE decision IN ('POSITIVE', 'INDETERMINATE')"
@@ -346,12 +351,15 @@ class Journal:
 
     def close(self) -> None:
         """Keep what is done and let go of the file; one without rows is removed."""
+        if not self._is_open:
+            return
         with contextlib.suppress(CxrScreenError):
             self.commit()
         with contextlib.suppress(CxrScreenError):
             if self._rows == 0:
                 self.remove()
         self._database.close()
+        self._is_open = False
 
     def remove(self) -> None:
         """Delete the journal: the reports are in their places."""
@@ -366,6 +374,7 @@ class Journal:
             for file in files_of(self.path):
                 file.unlink(missing_ok=True)
         self._database.close()
+        self._is_open = False
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[None]:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from cxrscreen.errors import CxrScreenError, JournalError, OutputError
+from cxrscreen.errors import CxrScreenError, JournalError, OutputError, UnusableJournalError
 
 _MAGIC: Final = b"SQLite format 3\0"
 #: "CXRS", by which the header of the file tells that it is one of ours.
@@ -22,14 +22,16 @@ _COMPANIONS: Final = ("-wal", "-shm", "-journal")
 CREATE: Final = (
     f"PRAGMA application_id = {_APPLICATION}",
     f"PRAGMA user_version = {SCHEMA_VERSION}",
-    "CREATE TABLE run (inputs BLOB NOT NULL, replaces INTEGER NOT NULL, "
-    "writing INTEGER NOT NULL, seconds REAL NOT NULL)",
+    """CREATE TABLE run (
+        inputs BLOB NOT NULL, replaces INTEGER NOT NULL, writing INTEGER NOT NULL,
+        seconds REAL NOT NULL)""",
     "INSERT INTO run VALUES (x'', 0, 0, 0)",
     "CREATE TABLE terms (name TEXT PRIMARY KEY, value TEXT NOT NULL)",
-    "CREATE TABLE rows (number INTEGER PRIMARY KEY, place INTEGER NOT NULL, "
-    "frame INTEGER NOT NULL, decision TEXT NOT NULL, reject_code TEXT, probability REAL, "
-    "score REAL, warnings INTEGER NOT NULL, uid BLOB, pixels BLOB, cells TEXT NOT NULL, "
-    "thumbnail BLOB, checksum BLOB NOT NULL)",
+    """CREATE TABLE rows (
+        number INTEGER PRIMARY KEY, place INTEGER NOT NULL, frame INTEGER NOT NULL,
+        decision TEXT NOT NULL, reject_code TEXT, probability REAL, score REAL,
+        warnings INTEGER NOT NULL, uid BLOB, pixels BLOB, cells TEXT NOT NULL,
+        thumbnail BLOB, checksum BLOB NOT NULL)""",
 )
 _FULL: Final = "Make room, then run the same command again with --resume: what is done is kept."
 _AGAIN: Final = "When it can be written, run the same command again with --resume."
@@ -61,10 +63,10 @@ def is_journal(path: Path) -> bool:
     return not head or (head.startswith(_MAGIC) and mark == _APPLICATION.to_bytes(4, "big"))
 
 
-def damaged(path: Path) -> JournalError:
+def damaged(path: Path) -> UnusableJournalError:
     """Return the error of a journal that does not hold what was written to it."""
     message = f"{path}: the journal is damaged"
-    return JournalError(message, hint="Start anew with --force in place of --resume.")
+    return UnusableJournalError(message, hint="Start anew with --force in place of --resume.")
 
 
 @contextlib.contextmanager
