@@ -93,6 +93,10 @@ class PredictionsError(CxrScreenError):
     """A file of predictions or a report has been changed, shuffled or joined wrongly."""
 
 
+class PseudonymKeyError(CxrScreenError):
+    """The key of pseudonyms cannot be read or made, or is not kept secret."""
+
+
 class WorkerError(CxrScreenError):
     """The processes that examine images cannot be started."""
 
