@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
 from cxrscreen.calibration.calibration import Calibration
 from cxrscreen.records import OperatingPoint, ScreenRow
 from cxrscreen.reports.privacy import Privacy
-from cxrscreen.vocabulary import Decision, Phi, RejectCode
+from cxrscreen.vocabulary import Phi
 
 #: What stands in a cell; ``None`` where there is nothing to say.
 Cell = str | int | float | None
@@ -18,12 +18,6 @@ FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "�
 _SEPARATOR: Final = "; "
 #: Column that is filled when all rows of a run are known.
 PRIORITY_RANK: Final = "priority_rank"
-_GROUPS: Final = (
-    Decision.POSITIVE,
-    Decision.INDETERMINATE,
-    Decision.NOT_SCREENED,
-    Decision.NEGATIVE,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,7 +252,7 @@ def report_cells(row: ScreenRow, facts: RunFacts) -> dict[str, Cell]:
     dict of str to Cell
         A cell for each column, in their order: text, a whole number, or a number that is
         rounded as every format shows it. ``None`` where there is nothing to say, and in
-        ``priority_rank``, which is known when all rows are: see :func:`priority`. The cells
+        ``priority_rank``, which the journal fills when all rows are there. The cells
         survive JSON unchanged, and hold no more of the patient than the report may.
     """
     shown = facts.privacy.shown(row)
@@ -266,31 +260,6 @@ def report_cells(row: ScreenRow, facts: RunFacts) -> dict[str, Cell]:
         column.name: _cell(column, column.value(shown, facts))
         for column in columns_of(facts.privacy.phi)
     }
-
-
-def priority(cells: Mapping[str, Cell]) -> tuple[int, float]:
-    """Return what the worklist is sorted by, the most urgent image least.
-
-    Rows that are equal keep the order in which they were found. What was not judged may be
-    anything, and stands before what is negative; a copy has its decision in another row, and
-    is last.
-
-    Parameters
-    ----------
-    cells
-        Of a row, as :func:`report_cells` returns them.
-
-    Returns
-    -------
-    group, order
-        0 ``POSITIVE``, 1 ``INDETERMINATE``, 2 ``NOT_SCREENED``, 3 ``NEGATIVE``, 4 copies;
-        within them the highest raw score first.
-    """
-    if cells["reject_code"] == RejectCode.DUPLICATE.value:
-        return len(_GROUPS), 0.0
-    score = cells["raw_score"]
-    group = _GROUPS.index(Decision(str(cells["decision"])))
-    return group, 0.0 if score is None else -float(score)
 
 
 def _cell(column: Column, value: Cell) -> Cell:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from cxrscreen.records import Admission, ImageRecord, OperatingPoint, Prediction, ScreenRow, Source
 from cxrscreen.reports.privacy import Privacy
-from cxrscreen.reports.table import COLUMNS, RunFacts, priority, report_cells
+from cxrscreen.reports.table import COLUMNS, RunFacts, report_cells
 from cxrscreen.reports.write import write_reports
 from cxrscreen.study.calibrate import uncalibrated
 from cxrscreen.vocabulary import Decision, Phi, RejectCode, SourceKind
@@ -77,31 +77,6 @@ def test_column_names_are_unique_and_explained():
 def test_any_file_name_can_be_written(tmp_path, name):
     (row,) = written(tmp_path / "r.csv", judged(source=Source(Path(os.fsdecode(name)))))
     assert row["source"]
-
-
-def refused(code: RejectCode) -> ScreenRow:
-    record = ImageRecord(source=Source(Path("a")), kind=SourceKind.OTHER)
-    return ScreenRow(record, Admission.refuse(code, "r"), None, Decision.NOT_SCREENED, 0.0)
-
-
-def with_score(logit: float, decision: Decision) -> ScreenRow:
-    record = ImageRecord(source=Source(Path("a")), kind=SourceKind.OTHER)
-    return ScreenRow(record, Admission.accept(), Prediction(logit, 0.5), decision, 0.0)
-
-
-def test_the_worklist_begins_with_the_surest_positive_and_ends_with_copies():
-    rows = [
-        with_score(3.0, Decision.POSITIVE),
-        with_score(1.5, Decision.POSITIVE),
-        with_score(1.0, Decision.INDETERMINATE),
-        refused(RejectCode.WRONG_VIEW),
-        with_score(-1.0, Decision.NEGATIVE),
-        with_score(-2.0, Decision.NEGATIVE),
-        refused(RejectCode.DUPLICATE),
-    ]
-    keys = [priority(report_cells(row, FACTS)) for row in rows]
-    assert keys == sorted(keys)
-    assert len(set(keys)) == len(keys)
 
 
 @given(
