@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from cxrscreen.errors import CxrScreenError, JournalError, UnusableJournalError
-from cxrscreen.records import RunSummary
+from cxrscreen.records import Prediction, RunSummary
 from cxrscreen.reports.journal_file import (
     CREATE,
     SCHEMA_VERSION,
@@ -26,7 +26,15 @@ from cxrscreen.reports.journal_file import (
     is_journal,
     journal_errors,
 )
-from cxrscreen.reports.journal_rows import ADD, ALL, FinishedRow, JournalEntry, is_sound, values_of
+from cxrscreen.reports.journal_rows import (
+    ADD,
+    ALL,
+    FinishedRow,
+    JournalEntry,
+    JudgedImage,
+    is_sound,
+    values_of,
+)
 from cxrscreen.reports.table import PRIORITY_RANK, Cell
 from cxrscreen.vocabulary import Decision, RejectCode
 
@@ -268,6 +276,28 @@ class Journal:
         flagged = "WHERE decision IN ('POSITIVE', 'INDETERMINATE')"
         return list(self._finished(f"{flagged} ORDER BY rank LIMIT {count:d}"))
 
+    def worklist(self, count: int) -> Iterator[FinishedRow]:
+        """Yield up to ``count`` rows, the most urgent first."""
+        return self._finished(f"ORDER BY rank LIMIT {count:d}")
+
+    def judged(self, *, flagged_only: bool) -> Iterator[JudgedImage]:
+        """Yield the images that have a decision, in the order of the inputs.
+
+        Parameters
+        ----------
+        flagged_only
+            Leave out those that are negative.
+        """
+        query = """
+            SELECT number, place, frame, decision, probability, score, pixels FROM rows
+            WHERE decision != 'NOT_SCREENED' AND (decision != 'NEGATIVE' OR ?) ORDER BY number
+        """
+        with journal_errors(self.path):
+            found = self._database.execute(query, (int(not flagged_only),))
+            for number, place, frame, decision, probability, score, pixels in found:
+                prediction = Prediction(logit=score, probability=probability)
+                yield JudgedImage(number, place, frame, Decision(decision), prediction, pixels)
+
     def _finished(self, which: str) -> Iterator[FinishedRow]:
         with journal_errors(self.path):
             for statement in _RANK:
@@ -308,13 +338,12 @@ class Journal:
 
     def remove(self) -> None:
         """Delete the journal: the reports are in their places."""
-        with journal_errors(self.path):
+        try:
             # Deletes what lies beside it, while nobody else can have begun another one.
             self._database.execute("PRAGMA journal_mode = DELETE")
-        try:
-            self.path.unlink(missing_ok=True)
-        except OSError:
-            # Where a file that is open cannot be deleted.
+            self.path.unlink()
+        except (OSError, sqlite3.Error):
+            # A full disk, or one where a file that is open cannot be deleted.
             self._database.close()
             for file in files_of(self.path):
                 file.unlink(missing_ok=True)

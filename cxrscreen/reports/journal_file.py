@@ -29,7 +29,7 @@ CREATE: Final = (
     "CREATE TABLE terms (name TEXT PRIMARY KEY, value TEXT NOT NULL)",
     """CREATE TABLE rows (
         number INTEGER PRIMARY KEY, place INTEGER NOT NULL, frame INTEGER NOT NULL,
-        decision TEXT NOT NULL, reject_code TEXT, score REAL,
+        decision TEXT NOT NULL, reject_code TEXT, probability REAL, score REAL,
         warnings INTEGER NOT NULL, uid BLOB, pixels BLOB, cells TEXT NOT NULL,
         thumbnail BLOB, checksum BLOB NOT NULL)""",
 )

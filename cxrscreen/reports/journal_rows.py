@@ -1,4 +1,4 @@
-"""Rows on their way into the journal and out of it."""
+"""Rows on their way into the journal, and out of it."""
 
 from __future__ import annotations
 
@@ -8,15 +8,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from cxrscreen.records import Prediction
 from cxrscreen.reports.table import Cell
 from cxrscreen.vocabulary import Decision, RejectCode
 
 _CHECKSUM_BYTES: Final = 8
 _COLUMNS: Final = (
-    "number, place, frame, decision, reject_code, score, warnings, uid, pixels, "
+    "number, place, frame, decision, reject_code, probability, score, warnings, uid, pixels, "
     "cells, thumbnail, checksum"
 )
-ADD: Final = f"INSERT INTO rows ({_COLUMNS}) VALUES ({', '.join('?' * 12)})"  # noqa: S608
+ADD: Final = f"INSERT INTO rows ({_COLUMNS}) VALUES ({', '.join('?' * 13)})"  # noqa: S608
 ALL: Final = f"SELECT {_COLUMNS} FROM rows ORDER BY number"  # noqa: S608 - names of our own
 
 
@@ -32,8 +33,8 @@ class JournalEntry:
         Number of the frame, from 1; 0 for an object of a single frame.
     decision, reject_code
         What was decided, or why not.
-    score
-        The model's logit, with all digits; ``None`` if not screened.
+    probability, score
+        What the model said, with all digits; ``None`` if not screened.
     warnings
         How many the row has.
     cells
@@ -50,6 +51,7 @@ class JournalEntry:
     frame: int
     decision: Decision
     reject_code: RejectCode | None
+    probability: float | None
     score: float | None
     warnings: int
     cells: Mapping[str, Cell]
@@ -80,6 +82,30 @@ class FinishedRow:
     thumbnail: bytes | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class JudgedImage:
+    """An image that has a decision, to be looked at once more.
+
+    Attributes
+    ----------
+    number
+        Of its row, from 0.
+    place, frame
+        Of its input in the frozen list, from 0; of the frame, from 1, or 0 for a single one.
+    decision, prediction
+        What was decided, and on what.
+    pixels
+        Hash of what the network saw.
+    """
+
+    number: int
+    place: int
+    frame: int
+    decision: Decision
+    prediction: Prediction
+    pixels: bytes
+
+
 def values_of(number: int, entry: JournalEntry) -> tuple[object, ...]:
     """Return what the table holds of a row of the report, which is the ``number``-th from 0."""
     uid, pixels = entry.identity or (None, None)
@@ -89,6 +115,7 @@ def values_of(number: int, entry: JournalEntry) -> tuple[object, ...]:
         entry.frame,
         entry.decision.value,
         None if entry.reject_code is None else entry.reject_code.value,
+        entry.probability,
         # SQLite stores -0.0 as 0.0, whose checksum is another one.
         None if entry.score is None else entry.score + 0.0,
         entry.warnings,

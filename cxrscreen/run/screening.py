@@ -134,6 +134,7 @@ class ScreeningRun:
             frame=row.record.source.frame,
             decision=row.decision,
             reject_code=row.admission.code,
+            probability=None if prediction is None else prediction.probability,
             score=None if prediction is None else prediction.logit,
             warnings=len(row.warnings),
             cells=self.cells(row),

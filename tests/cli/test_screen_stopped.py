@@ -156,6 +156,25 @@ def test_a_full_disk(pictures, tmp_path, monkeypatch, moment):
         assert rows_of(report) == expected
 
 
+def test_a_disk_that_is_full_once_the_report_is_in_its_place(pictures, tmp_path, monkeypatch):
+    if why := can_mount(tmp_path):
+        pytest.skip(why)
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    real = Journal.remove
+
+    def remove(self):
+        free = os.statvfs(disk).f_bavail * os.statvfs(disk).f_frsize
+        (disk / "filler").write_bytes(bytes(free))
+        real(self)
+
+    monkeypatch.setattr(Journal, "remove", remove)
+    with mounted(disk, 1024):
+        result = run(*screening(pictures, disk / "r.csv"))
+        assert result.exit_code == 0, result.output
+        assert sorted(os.listdir(disk)) == ["filler", "r.csv"]
+
+
 @pytest.mark.parametrize("moment", ["Path hardlink_to before", "Journal remove before"])
 def test_a_crash_at_the_end_of_a_run(pictures, tmp_path, moment):
     """With the report written but not in its place, and with all but the clean-up.

@@ -48,6 +48,7 @@ def entries(draw) -> list[JournalEntry]:
                     frame=frame if frames > 1 else 0,
                     decision=decision,
                     reject_code=code,
+                    probability=None if score is None else draw(st.floats(0, 1)),
                     score=score,
                     warnings=draw(st.integers(0, 3)),
                     cells=draw(CELLS),
@@ -133,7 +134,12 @@ def test_the_rank_is_the_order_of_the_worklist(rows):
 
 
 def entry(place: int, **fields: object) -> JournalEntry:
-    standard = {"decision": Decision.NEGATIVE, "reject_code": None, "score": 1.0}
+    standard = {
+        "decision": Decision.NEGATIVE,
+        "reject_code": None,
+        "probability": 0.5,
+        "score": 1.0,
+    }
     named = {"source": f"{place}.png"}
     return JournalEntry(place=place, frame=0, warnings=0, cells=named, **{**standard, **fields})
 
