@@ -127,7 +127,7 @@ class ScreenRequest:
 
     def screen(self) -> None:
         """Screen into a journal, and write the reports and the manifest out of it."""
-        from cxrscreen.output import is_manifest
+        from cxrscreen.output import is_manifest, parts_beside
         from cxrscreen.reports.journal_file import files_of
         from cxrscreen.reports.manifest import manifest_of
         from cxrscreen.reports.write import check_formats, check_rows
@@ -151,7 +151,9 @@ class ScreenRequest:
             before: Terms = journal.begun_with()[0] if goes_on else {}
             times = times_of(self.since, before, datetime.now(UTC))
             wanted = self._wanted(times[SINCE_TIME])
-            inputs = self._discover(wanted, [*self.outs, manifest, *files_of(journal.path)])
+            outputs = [*self.outs, manifest]
+            parts = [part for out in outputs for part in parts_beside(out)]
+            inputs = self._discover(wanted, [*outputs, *files_of(journal.path), *parts])
             check_rows(self.outs, len(inputs))
 
             from cxrscreen.reports.table import report_cells
@@ -223,6 +225,7 @@ class ScreenRequest:
         from cxrscreen.run.record import RunRecord, recorded_options
         from cxrscreen.run.terms import STARTED
 
+        path = manifest_of(self.outs[0])
         record = RunRecord(
             facts=facts,
             inputs=inputs,
@@ -238,13 +241,15 @@ class ScreenRequest:
 
         def write(journal: Journal) -> None:
             columns = columns_of(facts.privacy.phi)
-            hashes = write_reports(self.outs, journal.cells(), columns, force=journal.replaces)
+            hashes = write_reports(
+                self.outs, journal.cells(), columns, may_replace=journal.may_replace
+            )
             manifest = record.manifest(
                 summary, hashes, ended=datetime.now(UTC), resumed=journal.resumed
             )
-            write_manifest(manifest_of(self.outs[0]), manifest, force=journal.replaces)
+            write_manifest(path, manifest, force=journal.may_replace(path))
 
-        run.finish([write])
+        run.finish([write], outputs=[*self.outs, path])
         if not self.quiet:
             with until_reader_leaves():
                 print_run(ResultConsole(), flagged, summary, bundle=facts.bundle, point=facts.point)

@@ -95,7 +95,7 @@ def write_reports(
     rows: Iterable[Mapping[str, Cell]],
     columns: Sequence[Column] = COLUMNS,
     *,
-    force: bool = False,
+    may_replace: Callable[[Path], bool] = lambda _: False,
 ) -> dict[Path, str]:
     """Write the rows to every file, beside their names, and rename them all at the end.
 
@@ -108,8 +108,8 @@ def write_reports(
         are taken one after the other and not kept.
     columns
         The columns, in order.
-    force
-        Whether earlier reports may be replaced.
+    may_replace
+        Whether an earlier report under a name may be replaced.
 
     Returns
     -------
@@ -126,7 +126,8 @@ def write_reports(
     check_formats(outs)
     with contextlib.ExitStack() as files:
         temporary = [
-            files.enter_context(new_file(out, force=force, replaceable=is_report)) for out in outs
+            files.enter_context(new_file(out, force=may_replace(out), replaceable=is_report))
+            for out in outs
         ]
         with contextlib.ExitStack() as open_writers:
             writers = []

@@ -144,9 +144,9 @@ class ExcelWriter:
 
         self._columns = columns
         self._path = path
-        # Rows wait there until the workbook is closed.
+        # Rows wait there until the workbook is closed; named so that a later run clears it.
         self._folder = tempfile.TemporaryDirectory(
-            prefix=".cxrscreen-", suffix=".part", dir=path.parent
+            prefix=f"{path.stem}-", suffix=path.suffix, dir=path.parent
         )
         options = {
             "constant_memory": True,

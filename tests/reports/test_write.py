@@ -217,5 +217,5 @@ def test_an_earlier_report_is_replaced_only_by_force(tmp_path):
     write_reports(outs(tmp_path), [cells_of(0)])
     with pytest.raises(OutputError, match="exists already"):
         write_reports(outs(tmp_path), [cells_of(1)])
-    write_reports(outs(tmp_path), [cells_of(1)], force=True)
+    write_reports(outs(tmp_path), [cells_of(1)], may_replace=lambda _: True)
     assert all(read_back(path)[0]["source"] == "source 1" for path in outs(tmp_path))
