@@ -73,6 +73,10 @@ class FingerprintMismatchError(BundleError):
     """An operating point belongs to another model, preprocessing or engine."""
 
 
+class EngineError(CxrScreenError):
+    """An engine is not installed, or cannot run on the device that was asked for."""
+
+
 class DatasetError(CxrScreenError):
     """A labelled data set cannot be trained on as it is."""
 

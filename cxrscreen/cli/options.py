@@ -151,7 +151,6 @@ def choose_calibration(
     """
     from cxrscreen.calibration.calibration import read_calibration
     from cxrscreen.errors import UsageError
-    from cxrscreen.model.predictor import ENGINE
 
     for name, value in (
         ("--target-recall", target_recall),
@@ -167,7 +166,9 @@ def choose_calibration(
         raise UsageError(message, hint="It is the confidence of that target.")
     calibration = bundle.calibration if file is None else read_calibration(Path(file))
     calibration.require(
-        model=bundle.model_fingerprint, preprocessing=bundle.spec.fingerprint(), engine=ENGINE
+        model=bundle.model_fingerprint,
+        preprocessing=bundle.spec.fingerprint(),
+        engine=bundle.engine,
     )
     if prevalence is not None:
         calibration = calibration.at_prevalence(prevalence)

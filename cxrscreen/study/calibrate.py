@@ -26,9 +26,8 @@ from cxrscreen.calibration.probability import Calibrator
 from cxrscreen.data.dataset import fingerprint
 from cxrscreen.errors import CalibrationError
 from cxrscreen.model.bundle import ModelBundle
-from cxrscreen.model.predictor import ENGINE
 from cxrscreen.study.predict import LabelledRow, counts_of
-from cxrscreen.vocabulary import Policy
+from cxrscreen.vocabulary import DEFAULT_ENGINE, Engine, Policy
 
 #: The point of a model that nothing was calibrated for: the logit of a probability of 0.5.
 UNCALIBRATED_POINT = PointDocument(name="fixed-0.5", score=0.0, policy=Policy.FIXED)
@@ -82,7 +81,7 @@ def fit_calibration(
         bundle=bundle.name,
         model=bundle.model_fingerprint,
         preprocessing=bundle.spec.fingerprint(),
-        engine=ENGINE,
+        engine=bundle.engine,
         version=cxrscreen.__version__,
         calibrator=CalibratorDocument(method=calibrator.method, knots=calibrator.knots),
         calibration_prevalence=float(scores.labels.mean()),
@@ -105,7 +104,9 @@ def fit_calibration(
     return FittedCalibration(Calibration(document), fitted, choices)
 
 
-def uncalibrated(name: str, *, model: str, preprocessing: str) -> Calibration:
+def uncalibrated(
+    name: str, *, model: str, preprocessing: str, engine: Engine = DEFAULT_ENGINE
+) -> Calibration:
     """Return the calibration of a model that has none: the logistic, and a point at 0.5."""
     identity = Calibrator.identity()
     return Calibration(
@@ -116,7 +117,7 @@ def uncalibrated(name: str, *, model: str, preprocessing: str) -> Calibration:
             bundle=name,
             model=model,
             preprocessing=preprocessing,
-            engine=ENGINE,
+            engine=engine,
             version=cxrscreen.__version__,
             calibrator=CalibratorDocument(method=identity.method, knots=identity.knots),
             operating_points=(UNCALIBRATED_POINT,),

@@ -46,7 +46,7 @@ from cxrscreen.pipeline import ScreenOptions
 from cxrscreen.study.calibrate import fit_calibration, scores_of, uncalibrated
 from cxrscreen.study.predict import screen_labelled
 from cxrscreen.training.trainer import TrainedModel
-from cxrscreen.vocabulary import Policy
+from cxrscreen.vocabulary import DEFAULT_ENGINE, Policy
 
 CURVES = "training_curves.png"
 HISTORY = "history.csv"
@@ -164,7 +164,11 @@ def _bundle(document: BundleDocument, trained: TrainedModel, weights_sha256: str
         model_fingerprint=model,
         spec=spec,
         intended_use=document.intended_use_record(),
-        calibration=uncalibrated(document.name, model=model, preprocessing=spec.fingerprint()),
+        calibrations={
+            DEFAULT_ENGINE: uncalibrated(
+                document.name, model=model, preprocessing=spec.fingerprint()
+            )
+        },
         seen={},
         document=document,
     )
