@@ -25,6 +25,16 @@ class Device(StrEnum):
     MPS = "mps"
 
 
+class EngineChoice(StrEnum):
+    """Values of ``--engine``, without importing the vocabulary's neighbours."""
+
+    AUTO = "auto"
+    TORCH_FLOAT32 = "torch-float32"
+    TORCH_BFLOAT16 = "torch-bfloat16"
+    OPENVINO_FLOAT32 = "openvino-float32"
+    OPENVINO_INT8 = "openvino-int8"
+
+
 class UnitOption(StrEnum):
     """Values of ``--unit``, without importing the vocabulary's neighbours."""
 
@@ -37,6 +47,13 @@ Bundle = Annotated[
     typer.Option(help="Model bundle: a packaged name or a folder.", show_default="cnn-pediatric"),
 ]
 BatchSize = Annotated[int, typer.Option(min=1, help="Images judged together.")]
+EngineOption = Annotated[
+    EngineChoice,
+    typer.Option(
+        help="Runtime and arithmetic of the network; auto is torch-float32. Thresholds belong to "
+        "one engine.",
+    ),
+]
 DeviceOption = Annotated[Device, typer.Option(help="Where the network runs.")]
 Workers = Annotated[
     int | None,
@@ -99,6 +116,26 @@ Prevalence = Annotated[
         show_default="that of the calibration",
     ),
 ]
+
+
+def open_bundle(
+    bundle: str | None, engine: EngineChoice = EngineChoice.AUTO, device: Device = Device.AUTO
+) -> ModelBundle:
+    """Return a bundle, opened for the engine that was asked for.
+
+    Raises
+    ------
+    BundleError
+        It is damaged, not there, or holds no model for the engine.
+    EngineError
+        The engine is not installed, or does not run on the device.
+    """
+    from cxrscreen.model.bundle import load_bundle
+    from cxrscreen.model.predictor import choose_device
+
+    model = load_bundle(bundle, engine=None if engine is EngineChoice.AUTO else engine.value)
+    choose_device(device.value, model.engine)
+    return model
 
 
 def permissions(

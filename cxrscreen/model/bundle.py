@@ -145,20 +145,28 @@ class ModelBundle:
             raise EngineError(message, hint=f"There are {', '.join(Engine)}.") from error
         if engine.is_openvino:
             require_installed("openvino")
-        weights = self.document.files.get(WEIGHTS)
-        if engine is Engine.OPENVINO_INT8:
-            if self.quantization is None or weights is None:
-                message = f"{self.name} holds no int8 model"
-                hint = "Make a bundle with one by 'cxrscreen bundle quantize'."
-                raise BundleError(message, hint=hint)
-            fingerprint = int8_fingerprint(
-                self.document.network, weights, self.quantization.xml, self.quantization.bin
-            )
-        elif self.engine is Engine.OPENVINO_INT8 and weights is not None:
-            fingerprint = model_fingerprint(self.document.network, weights)
-        else:
-            fingerprint = self.model_fingerprint
-        return replace(self, engine=engine, model_fingerprint=fingerprint)
+        return replace(self, engine=engine, model_fingerprint=self.fingerprint_on(engine))
+
+    def fingerprint_on(self, engine: Engine) -> str:
+        """Return the fingerprint of the model that an engine runs.
+
+        Raises
+        ------
+        BundleError
+            The bundle holds no int8 model, and the engine runs one.
+        """
+        if engine is self.engine or Engine.OPENVINO_INT8 not in (engine, self.engine):
+            return self.model_fingerprint
+        weights = self.document.files[WEIGHTS]
+        if engine is not Engine.OPENVINO_INT8:
+            return model_fingerprint(self.document.network, weights)
+        if self.quantization is None:
+            message = f"{self.name} holds no int8 model"
+            hint = "Make a bundle with one by 'cxrscreen bundle quantize'."
+            raise BundleError(message, hint=hint)
+        return int8_fingerprint(
+            self.document.network, weights, self.quantization.xml, self.quantization.bin
+        )
 
     def quantised_model(self) -> Any:  # noqa: ANN401 - OpenVINO publishes no types
         """Return the int8 model, verified once more.

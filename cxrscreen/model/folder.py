@@ -44,6 +44,11 @@ def calibration_file(engine: Engine) -> str:
     return f"calibration-{engine}.json"
 
 
+def engines_of(document: BundleDocument) -> tuple[Engine, ...]:
+    """Return the engines that a bundle was calibrated for."""
+    return tuple(engine for engine in Engine if calibration_file(engine) in document.files)
+
+
 def packaged_bundles() -> dict[str, Path]:
     """Return name and folder of every bundle that ships with the package."""
     root = Path(str(importlib.resources.files("cxrscreen"))) / "bundles"
@@ -141,8 +146,7 @@ def load_calibrations(folder: Path, document: BundleDocument) -> dict[Engine, Ca
     """
     return {
         engine: _load_calibration(folder / calibration_file(engine))
-        for engine in Engine
-        if calibration_file(engine) in document.files
+        for engine in engines_of(document)
     }
 
 

@@ -179,7 +179,13 @@ def measure_side_by_side(models: Sequence[Predictions], design: Design) -> SideB
         message = "no image was screened by all models"
         raise PredictionsError(message, hint="See the reject codes of their predictions.")
     common = tuple(_only(one, judged) for one in models)
-    names = _distinct([one.run.bundle for one in models])
+    engines = {one.run.engine for one in models}
+    names = _distinct(
+        [
+            one.run.bundle if len(engines) == 1 else f"{one.run.bundle} on {one.run.engine}"
+            for one in models
+        ]
+    )
     reference = common[0].arrays()
     contenders = []
     for name, one in zip(names, common, strict=True):
