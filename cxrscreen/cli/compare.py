@@ -53,6 +53,7 @@ def compare(
     config: options.Config = None,
     layout: options.LayoutOption = None,
     patient_pattern: options.PatientPattern = None,
+    allow_one_class: options.AllowOneClass = False,
     batch_size: options.BatchSize = 16,
     engine: Annotated[
         list[options.EngineChoice] | None,
@@ -125,7 +126,8 @@ def compare(
             for name, each in zip(names, engines, strict=True)
         ]
         made, notes = _judged(reading, models, data, part)
-    written = write_comparison(out, measure_side_by_side(made, design), notes=notes, force=force)
+    side_by_side = measure_side_by_side(made, design, one_class=allow_one_class)
+    written = write_comparison(out, side_by_side, notes=notes, force=force)
     if not quiet:
         print_page(written.page, out / PAGE)
 
@@ -151,7 +153,7 @@ def _judged(
     """Return what each model says of the same images, and what is to be known of them."""
     from cxrscreen.errors import UsageError
 
-    found = [reading.images(model, data, part) for model in models]
+    found = [reading.images(model, data, part, named=True) for model in models]
     if any(one.images != found[0].images for one in found[1:]):
         message = f"--part {part}: the models were not made from the same parts of {data}"
         hint = "Give data that none of them was trained on, without --part."
