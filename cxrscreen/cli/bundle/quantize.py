@@ -57,7 +57,7 @@ def quantize(
     The new bundle holds everything of the old one, and the int8 model with
     thresholds of its own, fitted to the calibration part. One that is too
     unlike the float32 model is refused, and nothing is written (exit code 2).
-    Needs the extra 'openvino'.
+    Needs the extra 'quantize'.
     """
     from cxrscreen.errors import UsageError
     from cxrscreen.model.engines.openvino_runtime import require_installed

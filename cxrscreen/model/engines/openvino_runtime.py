@@ -11,10 +11,13 @@ import importlib
 import importlib.util
 import sys
 from types import ModuleType
+from typing import Final
 
 from cxrscreen.errors import EngineError
 
-_TELEMETRY = "openvino_telemetry"
+_TELEMETRY: Final = "openvino_telemetry"
+#: Name and extra of each package.
+_SOURCES: Final = {"openvino": ("OpenVINO", "openvino"), "nncf": ("NNCF", "quantize")}
 
 
 def silence() -> None:
@@ -68,9 +71,9 @@ def require_installed(package: str) -> None:
         It is not installed; the hint says how to.
     """
     if not is_installed(package):
-        title = {"openvino": "OpenVINO", "nncf": "NNCF"}[package]
+        title, extra = _SOURCES[package]
         message = f"{title} is not installed"
-        raise EngineError(message, hint="Install it with: pip install 'cxrscreen[openvino]'.")
+        raise EngineError(message, hint=f"Install it with: pip install 'cxrscreen[{extra}]'.")
 
 
 def _silent(package: str) -> ModuleType:
@@ -80,7 +83,7 @@ def _silent(package: str) -> ModuleType:
         return importlib.import_module(package)
     except ImportError as error:
         message = f"{package} cannot be imported here"
-        hint = "Install it again with: pip install 'cxrscreen[openvino]'."
+        hint = f"Install it again with: pip install 'cxrscreen[{_SOURCES[package][1]}]'."
         raise EngineError(message, hint=hint) from error
 
 
