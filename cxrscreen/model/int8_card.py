@@ -10,6 +10,7 @@ from cxrscreen.model.card import points_table
 from cxrscreen.model.quantised import QuantizationDocument
 
 _HEADING: Final = "## The int8 model"
+_BEFORE: Final = "## Made with\n"
 #: The section of an earlier one: up to the next heading of its level, or the end.
 _SECTION: Final = re.compile(rf"^{re.escape(_HEADING)}\n.*?(?=^## |\Z)", re.MULTILINE | re.DOTALL)
 
@@ -50,5 +51,6 @@ Beside the float32 model, on the {check.images} screened images of the calibrati
 
 {points_table(calibration)}
 """
-    before = _SECTION.sub("", card).rstrip("\n")
-    return f"{before}\n\n{section}"
+    plain = _SECTION.sub("", card)
+    before, heading, after = plain.partition(_BEFORE)
+    return f"{before.rstrip()}\n\n{section}{'\n' if heading else ''}{heading}{after}"

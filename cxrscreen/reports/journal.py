@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from cxrscreen.errors import CxrScreenError, JournalError, UnusableJournalError
-from cxrscreen.records import RunSummary
+from cxrscreen.records import Prediction, RunSummary
 from cxrscreen.reports.journal_file import (
     CREATE,
     SCHEMA_VERSION,
@@ -28,6 +28,7 @@ from cxrscreen.reports.journal_file import (
     is_journal,
     journal_errors,
 )
+from cxrscreen.reports.journal_rows import JudgedImage
 from cxrscreen.reports.table import PRIORITY_RANK, Cell
 from cxrscreen.vocabulary import Decision, RejectCode
 
@@ -322,6 +323,28 @@ class Journal:
         """Return up to ``count`` flagged rows, the most urgent first."""
         flagged = "WHERE decision IN ('POSITIVE', 'INDETERMINATE')"
         return list(self._finished(f"{flagged} ORDER BY rank LIMIT {count:d}"))
+
+    def worklist(self, count: int) -> Iterator[FinishedRow]:
+        """Yield up to ``count`` rows, the most urgent first."""
+        return self._finished(f"ORDER BY rank LIMIT {count:d}")
+
+    def judged(self, *, flagged_only: bool) -> Iterator[JudgedImage]:
+        """Yield the images that have a decision, in the order of the inputs.
+
+        Parameters
+        ----------
+        flagged_only
+            Leave out those that are negative.
+        """
+        query = """
+            SELECT number, place, frame, decision, probability, score, pixels FROM rows
+            WHERE decision != 'NOT_SCREENED' AND (decision != 'NEGATIVE' OR ?) ORDER BY number
+        """
+        with journal_errors(self.path):
+            found = self._database.execute(query, (int(not flagged_only),))
+            for number, place, frame, decision, probability, score, pixels in found:
+                prediction = Prediction(logit=score, probability=probability)
+                yield JudgedImage(number, place, frame, Decision(decision), prediction, pixels)
 
     def _finished(self, which: str) -> Iterator[FinishedRow]:
         with journal_errors(self.path):
