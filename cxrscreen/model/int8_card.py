@@ -29,7 +29,9 @@ def with_int8_section(
     """
     check = quantization.check
     difference, low, high = check.auc_difference
-    versions = ", ".join(f"{name} {number}" for name, number in quantization.versions.items())
+    versions = ", ".join(
+        f"{name} {number}" for name, number in sorted(quantization.versions.items())
+    )
     section = f"""\
 {_HEADING}
 
@@ -52,5 +54,7 @@ Beside the float32 model, on the {check.images} screened images of the calibrati
 {points_table(calibration)}
 """
     plain = _SECTION.sub("", card)
-    before, heading, after = plain.partition(_BEFORE)
-    return f"{before.rstrip()}\n\n{section}{'\n' if heading else ''}{heading}{after}"
+    before, made_with, after = plain.partition(_BEFORE)
+    if not made_with:
+        return f"{before.rstrip()}\n\n{section}"
+    return f"{before.rstrip()}\n\n{section}\n{made_with}{after}"

@@ -233,7 +233,7 @@ def test_images_for_ranges_are_spread_over_both_classes(labels, count):
     assert abs(positives - len(chosen) * sum(labels) / len(labels)) <= 1.0
 
 
-def screening(int8, calibrations, images, folder, *, workers):
+def screening(int8, calibrations, images, folder):
     """Return commands that screen images with every engine, and their reports."""
     commands, reports = [], {}
     for engine in ENGINES:
@@ -242,7 +242,7 @@ def screening(int8, calibrations, images, folder, *, workers):
         commands.append(
             (
                 *("screen", images, "--bundle", int8, "--engine", engine, *site),
-                *("--out", reports[engine], "--workers", workers, "--quiet"),
+                *("--out", reports[engine], "--workers", 0, "--quiet"),
             )
         )
     return commands, reports
@@ -254,7 +254,7 @@ def wards(ward_table):
 
 
 def test_no_engine_reaches_for_the_network(int8, calibrations, wards, tmp_path):
-    commands, reports = screening(int8, calibrations, wards, tmp_path, workers=0)
+    commands, reports = screening(int8, calibrations, wards, tmp_path)
     made = isolated(commands, tmp_path / "home")
     assert made.returncode == 3, made.stderr
     for engine, report in reports.items():
@@ -274,7 +274,7 @@ def test_every_engine_screens_where_there_is_no_network(int8, calibrations, ward
         subprocess.run([*alone, "true"], check=True, capture_output=True)
     except (OSError, subprocess.CalledProcessError):
         pytest.skip("unshare cannot take the network away here")
-    commands, reports = screening(int8, calibrations, wards, tmp_path, workers=1)
+    commands, reports = screening(int8, calibrations, wards, tmp_path)
     made = isolated(commands, tmp_path / "home", before=alone)
     assert made.returncode == 3, made.stderr
     assert all(len(rows_of(report)) == len(names_of(wards)) for report in reports.values())
@@ -315,7 +315,7 @@ def test_predictions_and_drift_know_their_engine(int8, calibrations, wards, ward
     drifted = run("drift", "--reference", int8, "--report", report, "--quiet")
     assert drifted.exit_code in (0, 3), drifted.output
     other = run("drift", "--reference", packaged_bundles()["cnn-pediatric"], "--report", report)
-    refused(other, "another bundle")
+    refused(other, "another model, engine")
 
 
 def test_the_calibration_of_the_default_engine_is_no_other_s(int8, calibrations, wards, tmp_path):

@@ -79,6 +79,7 @@ def _print_engines(console: Console, model: ModelBundle) -> None:
 
 
 def _print_files(console: Console, model: ModelBundle) -> None:
+    from rich.filesize import decimal
     from rich.table import Table
     from rich.text import Text
 
@@ -94,10 +95,10 @@ def _print_files(console: Console, model: ModelBundle) -> None:
     for name, sha256 in sorted(model.document.files.items()):
         size = (folder / name).stat().st_size
         total += size
-        table.add_row(Text(name), f"{size / 1e6:.2f} MB", sha256[:16])
+        table.add_row(Text(name), decimal(size), sha256[:16])
     document = (folder / DOCUMENT).stat().st_size
-    table.add_row(DOCUMENT, f"{document / 1e6:.2f} MB", model.sha256[:16])
-    table.add_row("all", f"{(total + document) / 1e6:.2f} MB", "")
+    table.add_row(DOCUMENT, decimal(document), "")
+    table.add_row("all", decimal(total + document), "")
     console.print(table)
     console.print()
     console.print(Text(f"bundle SHA-256: {model.sha256}"), soft_wrap=True)
