@@ -65,11 +65,12 @@ Every format holds the same columns, in the same order, with the same values:
 | `.parquet` | Parquet, in row groups; extra `parquet` | null | 64-bit floats, rounded likewise |
 | `.xlsx` | a workbook of one sheet; extra `excel` | empty | likewise, shown with their decimals |
 
-In CSV, a text that a spreadsheet would run as a formula is preceded by an apostrophe. In a workbook it
-is a text like any other; texts are cut after 32,767 characters, and there are at most 1,048,575 rows.
-Bytes of a file name that are no text are written as `\\xNN`.
+In CSV, a text that a spreadsheet would run as a formula is preceded by an apostrophe. In a
+workbook it is a text like any other; texts are cut after 32,767 characters, and there are at most
+1,048,575 rows. Bytes of a file name that are no text are written as `\\xNN`.
 
-New versions may add columns; those that are here keep their names and meaning. Read columns by name."""
+New versions may add columns; those that are here keep their names and meaning. Read columns by
+name."""
 
 _DECISION_MEANING: Final = {
     Decision.POSITIVE: "Judged; the logit is at or above that of the threshold.",

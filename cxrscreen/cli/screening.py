@@ -40,6 +40,7 @@ class Judging:
     confidence: float | None
     prevalence: float | None
     batch_size: int
+    engine: options.EngineChoice
     device: options.Device
     allow_out_of_scope: bool
     allow_secondary_capture: bool
@@ -50,11 +51,10 @@ class Judging:
     def load(self, privacy: Privacy) -> tuple[ModelBundle, ScreenOptions, RunFacts]:
         """Return the model, how to screen, and what is the same in all rows."""
         from cxrscreen import __version__
-        from cxrscreen.model.bundle import load_bundle
         from cxrscreen.pipeline import ScreenOptions
         from cxrscreen.reports.table import RunFacts
 
-        model = load_bundle(self.bundle)
+        model = options.open_bundle(self.bundle, self.engine, self.device)
         used, point = options.choose_calibration(
             model,
             file=self.calibration,

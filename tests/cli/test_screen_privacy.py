@@ -46,13 +46,8 @@ SEQUENCES = (
 
 def mark(dataset: Dataset) -> None:
     """Plant the marker in every text of the dictionary, in sequences and private elements."""
-    for tag, (vr, _vm, _name, retired, keyword) in DicomDictionary.items():
-        if (
-            vr in TEXT
-            and keyword not in NOT_PERSONAL
-            and not retired
-            and 0x00080000 <= tag < 0x50000000
-        ):
+    for tag, (vr, _vm, _name, _retired, keyword) in DicomDictionary.items():
+        if vr in TEXT and keyword not in NOT_PERSONAL and 0x00080000 <= tag < 0x50000000:
             setattr(dataset, keyword, f"{MARKER}^X" if vr == "PN" else MARKER)
     for keyword in SEQUENCES:
         item = Dataset()
@@ -210,7 +205,7 @@ def test_other_ways_to_look_tell_no_more(export, tmp_path, capfd, option):
         assert result.exit_code == 3
         printed = result.stdout + result.stderr + "".join(capfd.readouterr())
         assert not [secret for secret in secrets if secret in printed]
-        assert "NOT_HUMAN" in printed
+        assert "OUTSIDE_AGE_RANGE" in printed
     assert not [name for name in os.listdir(tmp_path) if name.endswith((".csv", ".json"))]
 
 
