@@ -28,7 +28,7 @@ from cxrscreen.calibration.probability import Calibrator
 from cxrscreen.duplicates import Duplicates, Identity, MarkedImage
 from cxrscreen.examine import Examined, ExamineSettings, examine
 from cxrscreen.model.bundle import ModelBundle
-from cxrscreen.model.predictor import ENGINE, Predictor, choose_device
+from cxrscreen.model.predictor import Predictor, choose_device
 from cxrscreen.preprocess import from_resized
 from cxrscreen.records import (
     Admission,
@@ -212,7 +212,7 @@ def screen_images(
             fitted,
             model=bundle.model_fingerprint,
             preprocessing=bundle.spec.fingerprint(),
-            engine=ENGINE,
+            engine=bundle.engine,
         )
     settings = ExamineSettings(
         bundle.spec, bundle.intended_use, options.permissions, options.display_px
@@ -246,7 +246,7 @@ def _images(
                 for place, item in enumerate(remaining)
                 for image in examine(item, judge.settings)
             )
-        predictor = Predictor(judge.bundle, choose_device(options.device))
+        predictor = Predictor(judge.bundle, choose_device(options.device, judge.bundle.engine))
         marked = (
             MarkedImage(start + place, item)
             if duplicates is None
