@@ -196,11 +196,11 @@ def test_other_inputs_are_refused_by_name(pictures, killed, tmp_path):
 
     for name, said in (("aaa.png", "aaa.png"), ("zzz.png", "zzz.png")):
         (pictures / name).write_bytes(b"new")
-        refused("10 inputs, where now there are 11", said)
+        refused("10 then, 11 now", said)
         (pictures / name).unlink()
     for name, said in (("9.txt", "the last ones are gone"), ("3.txt", "4.png")):
         (pictures / name).rename(tmp_path / name)
-        refused("10 inputs, where now there are 9", said)
+        refused("10 then, 9 now", said)
         (tmp_path / name).rename(pictures / name)
     times = (pictures / "0.png").stat()
     os.utime(pictures / "0.png", ns=(0, 0))
