@@ -24,6 +24,10 @@ from cxrscreen.vocabulary import RejectCode, SourceKind
 #: Frames of one object that are judged. A cine loop is no radiograph.
 MAX_FRAMES = 512
 _DIGEST_BYTES = 16
+# With twice the pixels of the network's input on each side, a lower resolution is none to it.
+_OVERSAMPLING = 2
+# So many does the frontal check look at.
+_ENOUGH_FOR_ADMISSION = 448
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,8 +138,14 @@ def _frame(
         record = dataclasses.replace(record, source=source)
     if admitted.admitted:
         try:
-            image = opened.read_frame(frame)
-            admitted = admission.admit_pixels(image, admitted)
+            enough = max(_OVERSAMPLING * settings.spec.size_px, _ENOUGH_FOR_ADMISSION)
+            image = opened.read_frame(frame, enough_px=enough)
+            by_pixels = admission.admit_pixels(image, admitted)
+            if image.reduced and not by_pixels.admitted:
+                # What is refused is refused for all of its pixels.
+                image = opened.read_frame(frame)
+                by_pixels = admission.admit_pixels(image, admitted)
+            admitted = by_pixels
             if admitted.admitted:
                 pixels = resize(image.pixels, settings.spec)[0].numpy()
         except Exception as error:  # noqa: BLE001 - one image never stops a run
