@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Final
 
 from cxrscreen.examine import Examined
 from cxrscreen.records import Admission
 from cxrscreen.vocabulary import RejectCode
 
-#: UID and hash of what the network sees; the UID is empty where a file has none.
-Identity = tuple[str, bytes]
+#: Hashes of the UID and of what the network sees; that of the UID is empty where a file has none.
+Identity = tuple[bytes, bytes]
+_DIGEST_BYTES: Final = 16
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,8 +51,8 @@ class Duplicates:
     """
 
     def __init__(self, earlier: Iterable[tuple[Identity, str]]) -> None:
-        self._images: dict[tuple[str, bytes], str] = {}
-        self._uids: dict[str, str] = {}
+        self._images: dict[Identity, str] = {}
+        self._uids: dict[bytes, str] = {}
         for identity, where in earlier:
             self._images.setdefault(identity, where)
             if identity[0]:
@@ -59,9 +62,7 @@ class Duplicates:
         """Return the image, refused if it is one of before, and where that one is."""
         if item.pixels is None:
             return MarkedImage(place, item)
-        uid, here = item.record.sop_instance_uid, str(item.record.source)
-        if uid and item.record.source.frame:
-            uid = f"{uid}#{item.record.source.frame}"
+        uid, here = _hashed_uid(item), str(item.record.source)
         identity = (uid, item.digest())
         if (earlier := self._images.get(identity)) is not None:
             refusal = Admission.refuse(RejectCode.DUPLICATE, f"the same image as {earlier}")
@@ -74,3 +75,11 @@ class Duplicates:
             warned = Admission.accept((*item.admission.warnings, warning))
             item = dataclasses.replace(item, admission=warned)
         return MarkedImage(place, item, identity=identity)
+
+
+def _hashed_uid(item: Examined) -> bytes:
+    uid, frame = item.record.sop_instance_uid, item.record.source.frame
+    if not uid:
+        return b""
+    named = f"{uid}#{frame}" if frame else uid
+    return hashlib.blake2b(named.encode(), digest_size=_DIGEST_BYTES).digest()

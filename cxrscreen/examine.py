@@ -17,8 +17,17 @@ from numpy.typing import NDArray
 
 from cxrscreen import admission, intake
 from cxrscreen.admission.faults import refusal_of
+from cxrscreen.display import for_display
 from cxrscreen.preprocess import PreprocessSpec, resize
-from cxrscreen.records import Admission, ImageRecord, Input, IntendedUse, Permissions, Source
+from cxrscreen.records import (
+    Admission,
+    DisplayImage,
+    ImageRecord,
+    Input,
+    IntendedUse,
+    Permissions,
+    Source,
+)
 from cxrscreen.vocabulary import RejectCode, SourceKind
 
 #: Frames of one object that are judged. A cine loop is no radiograph.
@@ -42,11 +51,14 @@ class ExamineSettings:
         Whom the model may judge.
     permissions
         What the user asked to have judged all the same.
+    display_px
+        Of an admitted image, keep a picture whose longer side is at most this; none if 0.
     """
 
     spec: PreprocessSpec
     intended_use: IntendedUse
     permissions: Permissions
+    display_px: int = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -63,12 +75,18 @@ class Examined:
         float32 ``[size_px, size_px]`` in 0..1, resized and not yet normalised.
     seconds
         Time that it took.
+    shape
+        Rows and columns of the radiograph before it was resized.
+    display
+        A picture of it, where the settings ask for one.
     """
 
     record: ImageRecord
     admission: Admission
     pixels: NDArray[np.float32] | None
     seconds: float
+    shape: tuple[int, int] | None = None
+    display: DisplayImage | None = None
 
     def digest(self) -> bytes:
         """Return the BLAKE2b hash of what the network sees; empty if it sees nothing."""
@@ -133,6 +151,8 @@ def _frame(
     started: float,
 ) -> Examined:
     record, pixels = opened.record, None
+    shape: tuple[int, int] | None = None
+    display: DisplayImage | None = None
     if opened.frames > 1:
         source: Source = dataclasses.replace(record.source, frame=frame + 1)
         record = dataclasses.replace(record, source=source)
@@ -147,7 +167,10 @@ def _frame(
                 by_pixels = admission.admit_pixels(image, admitted)
             admitted = by_pixels
             if admitted.admitted:
+                shape = (image.pixels.shape[0], image.pixels.shape[1])
+                if settings.display_px:
+                    display = for_display(image, record, longest_px=settings.display_px)
                 pixels = resize(image.pixels, settings.spec)[0].numpy()
         except Exception as error:  # noqa: BLE001 - one image never stops a run
-            admitted, pixels = refusal_of(error), None
-    return Examined(record, admitted, pixels, time.perf_counter() - started)
+            admitted, pixels, display = refusal_of(error), None, None
+    return Examined(record, admitted, pixels, time.perf_counter() - started, shape, display)

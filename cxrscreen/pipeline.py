@@ -58,13 +58,20 @@ class ScreenedImage:
         float32 ``[size_px, size_px]`` in 0..1, resized and not normalised, of an image that was
         judged.
     identity
-        By what a copy of it is recognised: its UID and the hash of ``pixels``.
+        By what a copy of it is recognised: hashes of its UID and of ``pixels``.
+    shape
+        Rows and columns of the radiograph before it was resized, of an image that was judged.
+    ends_batch
+        Whether a run that starts at the input behind it makes the same batches as this one.
+        The last digits of a logit depend on what else is in its batch.
     """
 
     place: int
     row: ScreenRow
     pixels: NDArray[np.float32] | None = None
     identity: Identity | None = None
+    shape: tuple[int, int] | None = None
+    ends_batch: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,8 +159,9 @@ def screen_inputs(
     options: ScreenOptions | None = None,
 ) -> Iterator[ScreenRow]:
     """Screen inputs as :func:`cxrscreen.intake.search.discover` freezes them."""
-    for image in screen_images(inputs, bundle, options):
-        yield image.row
+    # What is refused is refused at once, and not with the first row.
+    images = screen_images(inputs, bundle, options)
+    return (image.row for image in images)
 
 
 def screen_images(
@@ -162,6 +170,7 @@ def screen_images(
     options: ScreenOptions | None = None,
     *,
     earlier: Iterable[tuple[Identity, str]] = (),
+    start: int = 0,
 ) -> Iterator[ScreenedImage]:
     """Screen inputs and keep, beside each row, the pixels that were judged.
 
@@ -174,6 +183,9 @@ def screen_images(
     earlier
         Identities of images that were judged before, as ``ScreenedImage.identity`` has them,
         and where those images are: copies of them are duplicates.
+    start
+        Place of the first input to screen. A run that was stopped goes on behind an image
+        that ``ends_batch``: which images share a batch depends on the inputs alone.
 
     Yields
     ------
@@ -196,37 +208,40 @@ def screen_images(
             engine=ENGINE,
         )
     settings = ExamineSettings(bundle.spec, bundle.intended_use, options.permissions)
-    judge = _Judge(settings, calibration.calibrator, point)
+    judge = _Judge(bundle, settings, calibration.calibrator, point)
     duplicates = None if options.repeat_duplicates else Duplicates(earlier)
-    return _images(inputs, bundle, judge, duplicates, options)
+    return _images(inputs, start, judge, duplicates, options)
 
 
 def _images(
     inputs: Sequence[Input],
-    bundle: ModelBundle,
+    start: int,
     judge: _Judge,
     duplicates: Duplicates | None,
     options: ScreenOptions,
 ) -> Iterator[ScreenedImage]:
     workers = default_workers() if options.workers is None else options.workers
+    remaining = (inputs[place] for place in range(start, len(inputs)))
     with contextlib.ExitStack() as open_pool:
         if workers:
             # Started first: they load their libraries while the predictor loads here.
             pool = ExaminerPool(
                 judge.settings,
-                workers=min(workers, len(inputs)),
+                workers=min(workers, len(inputs) - start),
                 limits=WorkerLimits(seconds=options.seconds_per_image),
             )
-            examined = open_pool.enter_context(pool).examine_all(inputs)
+            examined = open_pool.enter_context(pool).examine_all(remaining)
         else:
             examined = (
                 (place, image)
-                for place, item in enumerate(inputs)
+                for place, item in enumerate(remaining)
                 for image in examine(item, judge.settings)
             )
-        predictor = Predictor(bundle, choose_device(options.device))
+        predictor = Predictor(judge.bundle, choose_device(options.device))
         marked = (
-            MarkedImage(place, item) if duplicates is None else duplicates.mark(place, item)
+            MarkedImage(start + place, item)
+            if duplicates is None
+            else duplicates.mark(start + place, item)
             for place, item in examined
         )
         yield from _judge(marked, predictor, judge, options.batch_size)
@@ -273,6 +288,7 @@ def summarise(rows: Iterable[ScreenRow]) -> RunSummary:
 class _Judge:
     """What turns an admitted image into a decision."""
 
+    bundle: ModelBundle
     settings: ExamineSettings
     calibrator: Calibrator
     point: OperatingPoint
@@ -281,21 +297,31 @@ class _Judge:
 def _judge(
     marked: Iterable[MarkedImage], predictor: Predictor, judge: _Judge, batch_size: int
 ) -> Iterator[ScreenedImage]:
-    """Run admitted images through the network in batches; rows keep the order of inputs."""
+    """Run admitted images through the network in batches; rows keep the order of inputs.
+
+    What is in a batch depends on the inputs alone and not on time. No batch holds the last
+    frames of an object and what comes behind it, so that one ends with each such object.
+    """
     waiting: list[MarkedImage] = []
     admitted = 0
     for item in marked:
+        if waiting and waiting[-1].image.record.source.frame:
+            # Only what follows tells whether that was the last frame.
+            ended = waiting[-1].place != item.place
+            if ended or admitted in (0, batch_size):
+                yield from _flush(waiting, predictor, judge, ends_batch=ended)
+                waiting, admitted = [], 0
         waiting.append(item)
         admitted += item.image.pixels is not None
         # Refused inputs pass at once unless an admitted one waits before them.
-        if admitted in (0, batch_size):
-            yield from _flush(waiting, predictor, judge)
+        if admitted in (0, batch_size) and not item.image.record.source.frame:
+            yield from _flush(waiting, predictor, judge, ends_batch=True)
             waiting, admitted = [], 0
-    yield from _flush(waiting, predictor, judge)
+    yield from _flush(waiting, predictor, judge, ends_batch=True)
 
 
 def _flush(
-    waiting: list[MarkedImage], predictor: Predictor, judge: _Judge
+    waiting: list[MarkedImage], predictor: Predictor, judge: _Judge, *, ends_batch: bool
 ) -> Iterator[ScreenedImage]:
     tensors = [
         from_resized(item.image.pixels, judge.settings.spec)
@@ -319,8 +345,14 @@ def _flush(
             row = _refused(image, failure)
         else:
             row = _judged(image, next(logits), judge, share)
+        judged = row.prediction is not None
         yield ScreenedImage(
-            item.place, row, image.pixels if row.prediction else None, item.identity
+            item.place,
+            row,
+            pixels=image.pixels if judged else None,
+            identity=item.identity,
+            shape=image.shape if judged else None,
+            ends_batch=ends_batch and item is waiting[-1],
         )
 
 

@@ -84,17 +84,81 @@ def resize(pixels: NDArray[np.float32], spec: PreprocessSpec) -> torch.Tensor:
         float32 ``[1, size_px, size_px]`` in 0..1.
     """
     image = torch.from_numpy(np.ascontiguousarray(pixels))[None, None]
-    if spec.fit is Fit.PAD:
-        height, width = pixels.shape
-        side = max(height, width)
-        top, left = (side - height) // 2, (side - width) // 2
-        margins = (left, side - width - left, top, side - height - top)
-        image = functional.pad(image, margins)
+    rows, columns = _placements(pixels.shape, spec)
+    if rows.size != rows.side or columns.size != columns.side:
+        image = functional.pad(image, (*columns.margins, *rows.margins))
     size = (spec.size_px, spec.size_px)
     if tuple(image.shape[-2:]) != size:
         image = functional.interpolate(image, size=size, mode="bilinear", antialias=True)
     # Not in place: without resampling the tensor still shares the memory of ``pixels``.
     return image[0].clamp(0.0, 1.0)
+
+
+def to_radiograph(
+    values: NDArray[np.float32], shape: tuple[int, int], spec: PreprocessSpec
+) -> NDArray[np.float32]:
+    """Carry values from the network's grid to that of the radiograph: the way back of `resize`.
+
+    Pixel ``(i, j)`` of the result lies where pixel ``(i, j)`` of the radiograph does, as
+    :func:`resize` places it; what :func:`resize` padded is left out. Between the network's
+    pixels values are interpolated linearly.
+
+    Parameters
+    ----------
+    values
+        float32 ``[size_px, size_px]``, as of an activation map.
+    shape
+        Rows and columns of the radiograph.
+    spec
+        What it was resized with.
+
+    Returns
+    -------
+    ndarray
+        float32 ``shape``, within the range of ``values``.
+
+    Raises
+    ------
+    ValueError
+        ``values`` are not of the network's grid, or ``shape`` is of no image.
+    """
+    if values.shape != (spec.size_px, spec.size_px) or min(shape) < 1:
+        message = f"values {values.shape} of a grid of {spec.size_px} for an image {shape}"
+        raise ValueError(message)
+    carried = torch.from_numpy(np.ascontiguousarray(values))[None, None]
+    # Each direction by itself, the padded one first: the whole square would be large.
+    ways = sorted(zip((2, 3), _placements(shape, spec), strict=True), key=lambda way: way[1].size)
+    for axis, along in ways:
+        size = list(carried.shape[2:])
+        size[axis - 2] = along.side
+        if size != list(carried.shape[2:]):
+            carried = functional.interpolate(carried, size=size, mode="bilinear", antialias=True)
+        carried = carried.narrow(axis, along.margins[0], along.size)
+    low, high = float(values.min()), float(values.max())
+    result: NDArray[np.float32] = carried[0, 0].clamp(low, high).contiguous().numpy()
+    return result
+
+
+@dataclass(frozen=True, slots=True)
+class _Placement:
+    """Of one direction: pixels of the radiograph, and of the rectangle that is resampled."""
+
+    size: int
+    side: int
+
+    @property
+    def margins(self) -> tuple[int, int]:
+        """Pixels of air before and after the radiograph."""
+        before = (self.side - self.size) // 2
+        return before, self.side - self.size - before
+
+
+def _placements(shape: tuple[int, ...], spec: PreprocessSpec) -> tuple[_Placement, _Placement]:
+    height, width = shape
+    side = max(height, width)
+    if spec.fit is Fit.PAD:
+        return _Placement(height, side), _Placement(width, side)
+    return _Placement(height, height), _Placement(width, width)
 
 
 def normalise(image: torch.Tensor, spec: PreprocessSpec) -> torch.Tensor:

@@ -14,7 +14,7 @@ from cxrscreen.data.dataset import fingerprint
 from cxrscreen.data.load import load_split
 from cxrscreen.evaluation.metrics import roc_auc
 from cxrscreen.model.predictor import Predictor
-from cxrscreen.pipeline import screen_inputs
+from cxrscreen.pipeline import screen_images, screen_inputs
 from cxrscreen.records import Input, Permissions, Source
 from cxrscreen.vocabulary import Decision, RejectCode
 
@@ -245,3 +245,37 @@ def test_frames_beyond_belief_are_one_row(make_dicom, chest, packaged):
     stored = np.rint(chest * 4095).astype(np.uint16)
     (row,) = screen_inputs(inputs(make_dicom(stored, NumberOfFrames=2**31 - 1)), packaged, HERE)
     assert row.admission.code is RejectCode.TOO_LARGE
+
+
+def test_a_part_that_starts_behind_a_batch_is_the_rest_of_the_whole(make_dicom, chest, packaged):
+    """To the last bit: logits depend on what shares a batch."""
+    stored = np.rint(chest * 4095).astype(np.uint16)
+    window = {"WindowCenter": 2048, "WindowWidth": 4096}
+
+    def still(turn: int) -> Path:
+        return make_dicom(np.roll(stored, turn, axis=1), name=f"{turn:02}.dcm", **window)
+
+    def moving(turn: int, frames: int) -> Path:
+        pixels = np.stack([np.roll(stored, turn + frame, axis=1) for frame in range(frames)])
+        many = {"NumberOfFrames": frames, "PixelData": pixels.tobytes()}
+        return make_dicom(stored, name=f"{turn:02}.dcm", **window, **many)
+
+    paths = [still(1), moving(3, 2), moving(6, 3), moving(11, 6), still(20), still(21), still(20)]
+    # A copy of an image that the first part has judged.
+    found = inputs(*paths, paths[0], still(22), still(23))
+    options = ScreenOptions(workers=0, batch_size=3)
+    whole = list(screen_images(found, packaged, options))
+    assert [image.place for image in whole] == [0, 1, 1, *[2] * 3, *[3] * 6, *range(4, 10)]
+    assert sum(image.ends_batch for image in whole) >= 5
+    for done, image in enumerate(whole, start=1):
+        if not image.ends_batch or done == len(whole):
+            continue
+        assert whole[done].place == image.place + 1
+        earlier = [(i.identity, str(i.row.record.source)) for i in whole[:done] if i.identity]
+        rest = screen_images(found, packaged, options, earlier=earlier, start=image.place + 1)
+        for again, first in zip(rest, whole[done:], strict=True):
+            assert again.place == first.place
+            assert again.row.prediction == first.row.prediction
+            assert again.row.admission == first.row.admission
+            assert again.row.duplicate_of == first.row.duplicate_of
+            assert again.ends_batch == first.ends_batch

@@ -8,7 +8,14 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 from PIL import Image
 
-from cxrscreen.preprocess import Fit, PreprocessSpec, normalise, resize, to_tensor
+from cxrscreen.preprocess import (
+    Fit,
+    PreprocessSpec,
+    normalise,
+    resize,
+    to_radiograph,
+    to_tensor,
+)
 
 SPEC = PreprocessSpec()
 
@@ -57,6 +64,89 @@ def test_the_input_is_not_written_to(chest):
     before = pixels.copy()
     normalise(resize(pixels, SPEC), SPEC)
     np.testing.assert_array_equal(pixels, before)
+
+
+def blob(shape, centre, widths):
+    rows, columns = (
+        np.exp(-0.5 * ((np.arange(size) - place) / width) ** 2)
+        for size, place, width in zip(shape, centre, widths, strict=True)
+    )
+    return (rows[:, None] * columns[None, :]).astype(np.float32)
+
+
+def centre_of(values):
+    weights = values.astype(np.float64)
+    total = weights.sum()
+    return tuple(
+        float((weights.sum(axis=1 - axis) * np.arange(size)).sum() / total)
+        for axis, size in enumerate(values.shape)
+    )
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    height=st.integers(8, 500),
+    width=st.integers(8, 500),
+    size_px=st.integers(16, 96),
+    fit=st.sampled_from(Fit),
+    down=st.floats(0.3, 0.7),
+    across=st.floats(0.3, 0.7),
+)
+def test_what_lies_at_a_place_of_the_radiograph_comes_back_there(
+    height, width, size_px, fit, down, across
+):
+    """To within a pixel of the network's grid, in either direction by itself."""
+    spec, shape = PreprocessSpec(size_px=size_px, fit=fit), (height, width)
+    sides = shape if fit is Fit.STRETCH else (max(shape),) * 2
+    networks_px = [side / size_px for side in sides]
+    centre = (down * (height - 1), across * (width - 1))
+    widths = [max(pitch, 0.06 * size) for pitch, size in zip(networks_px, shape, strict=True)]
+    original = blob(shape, centre, widths)
+    back = to_radiograph(resize(original, spec)[0].numpy(), shape, spec)
+    assert back.shape == shape
+    assert back.dtype == np.float32
+    for found, meant, pitch in zip(centre_of(back), centre_of(original), networks_px, strict=True):
+        assert abs(found - meant) < max(pitch, 0.5)
+
+
+@pytest.mark.parametrize("fit", Fit)
+@pytest.mark.parametrize("shape", [(200, 260), (260, 200), (40, 50), (64, 64), (33, 4000)])
+def test_a_single_bright_pixel_of_the_network_covers_its_own_part_of_the_radiograph(fit, shape):
+    spec = PreprocessSpec(size_px=64, fit=fit)
+    for row, column in ((31, 10), (32, 50)):
+        values = np.zeros((64, 64), dtype=np.float32)
+        values[row, column] = 1.0
+        back = to_radiograph(values, shape, spec)
+        assert 0.0 <= back.min() <= back.max() <= 1.0
+        # What the network sees of the place that is brightest must be that pixel.
+        peak = np.unravel_index(back.argmax(), shape)
+        spot = np.zeros(shape, dtype=np.float32)
+        spot[peak] = 1.0
+        seen = np.unravel_index(resize(spot, spec)[0].numpy().argmax(), (64, 64))
+        assert abs(seen[0] - row) <= 1
+        assert abs(seen[1] - column) <= 1
+
+
+def test_the_way_back_of_a_known_map_is_known():
+    """Four network pixels over eight of the radiograph, by hand: centres at 0.5 and 2.5."""
+    values = np.zeros((4, 4), dtype=np.float32)
+    values[:, 1] = 1.0
+    back = to_radiograph(values, (8, 8), PreprocessSpec(size_px=4))
+    np.testing.assert_allclose(back[3], [0, 0.25, 0.75, 0.75, 0.25, 0, 0, 0], atol=1e-6)
+    padded = to_radiograph(values, (4, 8), PreprocessSpec(size_px=4, fit=Fit.PAD))
+    np.testing.assert_allclose(padded, back[2:6], atol=1e-6)
+
+
+def test_padding_is_left_out_on_the_way_back():
+    spec = PreprocessSpec(size_px=32, fit=Fit.PAD)
+    air = resize(np.ones((100, 50), dtype=np.float32), spec)[0].numpy()
+    assert to_radiograph(air, (100, 50), spec)[:, 4:-4].min() > 0.99
+
+
+@pytest.mark.parametrize(("values", "shape"), [((31, 32), (9, 9)), ((32, 32), (0, 9))])
+def test_a_map_of_another_grid_is_refused(values, shape):
+    with pytest.raises(ValueError, match="grid of 32"):
+        to_radiograph(np.zeros(values, np.float32), shape, PreprocessSpec(size_px=32))
 
 
 @pytest.mark.parametrize(

@@ -55,15 +55,17 @@ def screen(
     from cxrscreen.errors import printable
     from cxrscreen.intake.search.discover import discover
     from cxrscreen.intake.search.walk import as_paths
-    from cxrscreen.output import check_writable, is_report, new_file
+    from cxrscreen.output import check_writable, is_report
+    from cxrscreen.reports.write import check_formats, write_reports
 
+    check_formats([out])
     check_writable(out, force=force, replaceable=is_report)
     inputs = discover(as_paths(paths), exclude=[out])
 
     from cxrscreen.model.bundle import load_bundle
     from cxrscreen.pipeline import ScreenOptions, Tally, screen_inputs
     from cxrscreen.reports.console import is_flagged, most_urgent, print_run
-    from cxrscreen.reports.table import RunFacts, write_csv
+    from cxrscreen.reports.table import RunFacts, report_cells
 
     model = load_bundle(bundle)
     used, point = options.choose_calibration(
@@ -112,8 +114,8 @@ def screen(
     with screening_progress(quiet=quiet) as progress:
         task = progress.add_task("screening", total=len(inputs))
         try:
-            with new_file(out, force=force) as temporary:
-                write_csv(temporary, watched(screen_inputs(inputs, model, how)), facts)
+            rows = watched(screen_inputs(inputs, model, how))
+            write_reports([out], (report_cells(row, facts) for row in rows), force=force)
         except KeyboardInterrupt:
             message = (
                 f"interrupted after {tally.inputs} rows of {len(inputs)} inputs: no report was "

@@ -12,6 +12,7 @@ from cxrscreen.config.training import (
     IntendedUseConfig,
     PreprocessConfig,
     TrainingConfig,
+    WeightsPrecision,
     load_training_config,
 )
 
@@ -28,6 +29,7 @@ __all__ = [
     "Strict",
     "TrainConfig",
     "TrainingConfig",
+    "WeightsPrecision",
     "describe_validation_error",
     "load_training_config",
 ]

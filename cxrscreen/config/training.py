@@ -17,6 +17,8 @@ from cxrscreen.config.schema import Fraction, Strict, describe_validation_error
 from cxrscreen.config.train import TrainConfig
 from cxrscreen.errors import ConfigError
 
+WeightsPrecision = Literal["float32", "float16"]
+
 
 class PreprocessConfig(Strict):
     """The deterministic transform; becomes the bundle's ``PreprocessSpec``."""
@@ -56,6 +58,8 @@ class TrainingConfig(Strict):
     network: NetworkConfig
     pretrained: Annotated[str, Field(min_length=1)] | None = None
     """Weights to start from: ``imagenet``, or a file."""
+    weights_precision: WeightsPrecision = "float32"
+    """What the weights of the bundle are rounded to, before anything is measured."""
     augment: AugmentConfig = AugmentConfig()
     train: TrainConfig
     intended_use: IntendedUseConfig

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import errno
-import hashlib
 import importlib.resources
 import json
 import os
-import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +18,7 @@ from cxrscreen.calibration.calibration import Calibration, parse_calibration
 from cxrscreen.config import describe_validation_error
 from cxrscreen.errors import BundleError, CalibrationError
 from cxrscreen.model.document import BundleDocument, model_fingerprint
+from cxrscreen.model.files import sha256_of_file
 from cxrscreen.model.network import build_network
 from cxrscreen.model.seen import parse_seen
 from cxrscreen.output import BUNDLE_DOCUMENT
@@ -33,7 +31,6 @@ WEIGHTS = "weights.safetensors"
 CALIBRATION = "calibration.json"
 SEEN = "seen_images.txt"
 CARD = "MODEL_CARD.md"
-_CHUNK_BYTES = 1 << 20
 _DAMAGED_HINT = "Do not use it: copy the bundle again from where it was made."
 
 
@@ -130,27 +127,6 @@ def load_bundle(bundle: str | Path | None = None) -> ModelBundle:
         ),
         document=document,
     )
-
-
-def save_weights(network: nn.Module, path: Path) -> str:
-    """Write a network's weights as safetensors and return the file's SHA-256."""
-    state = {
-        name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()
-    }
-    safetensors.torch.save_file(state, path)
-    return sha256_of_file(path)
-
-
-def sha256_of_file(path: Path) -> str:
-    """Return the SHA-256 of a file's content, in hexadecimal."""
-    if not stat.S_ISREG(path.stat().st_mode):
-        # Reading a pipe could block for ever.
-        raise OSError(errno.EINVAL, "is no regular file")
-    digest = hashlib.sha256()
-    with path.open("rb") as stream:
-        while chunk := stream.read(_CHUNK_BYTES):
-            digest.update(chunk)
-    return digest.hexdigest()
 
 
 def _find(bundle: str | Path) -> Path:

@@ -5,6 +5,7 @@ the rest of the package must never see, above all a decision without a judged im
 """
 
 from cxrscreen.records.admission import Admission, Input, IntendedUse, Permissions
+from cxrscreen.records.display import DisplayImage
 from cxrscreen.records.image import ChainStep, ImageRecord, Member, PixelImage, Source
 from cxrscreen.records.operating_point import Guarantee, OperatingPoint
 from cxrscreen.records.screening import Prediction, RunSummary, ScreenRow
@@ -12,6 +13,7 @@ from cxrscreen.records.screening import Prediction, RunSummary, ScreenRow
 __all__ = [
     "Admission",
     "ChainStep",
+    "DisplayImage",
     "Guarantee",
     "ImageRecord",
     "Input",

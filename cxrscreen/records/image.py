@@ -108,7 +108,9 @@ class ImageRecord:
     sex
         DICOM ``PatientSex`` (``M``, ``F``, ``O``), empty if absent.
     pixel_spacing_mm
-        Row and column spacing in millimetres, ``None`` if unknown.
+        Row and column spacing of the stored pixels in millimetres, ``None`` if unknown.
+    pixel_spacing_plane
+        Where it holds and by which element, in words; empty if unknown.
     animal_evidence
         What in the header tells of an animal; empty for a person.
     patient_key
@@ -141,6 +143,7 @@ class ImageRecord:
     birth_date_age_years: float | None = None
     sex: str = ""
     pixel_spacing_mm: tuple[float, float] | None = None
+    pixel_spacing_plane: str = ""
     animal_evidence: str = ""
     patient_key: str = ""
     notes: tuple[str, ...] = ()
@@ -165,6 +168,9 @@ class ChainStep:
     pixels
         Where asked for, the image after it: float32 ``[H, W]``, ``low`` to ``high`` scaled to
         0..1.
+    scale
+        Of a step that gave the image another grid: rows and columns after it for each one
+        before; (1, 1) where rows or columns only changed places.
     """
 
     name: str
@@ -172,6 +178,7 @@ class ChainStep:
     low: float
     high: float
     pixels: NDArray[np.float32] | None = None
+    scale: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -1,18 +1,26 @@
-"""The report: one row per input, in columns that scripts may rely on."""
+"""The columns of the report, and the cells of a row: one row per input, for scripts to rely on."""
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Final
 
 from cxrscreen.calibration.calibration import Calibration
 from cxrscreen.records import OperatingPoint, ScreenRow
+from cxrscreen.vocabulary import Decision, RejectCode
 
-#: A cell that starts with one of these would be run as a formula by a spreadsheet.
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
-_SEPARATOR = "; "
+#: What stands in a cell; ``None`` where there is nothing to say.
+Cell = str | int | float | None
+_SEPARATOR: Final = "; "
+#: Column that is filled when all rows of a run are known.
+PRIORITY_RANK: Final = "priority_rank"
+_GROUPS: Final = (
+    Decision.POSITIVE,
+    Decision.INDETERMINATE,
+    Decision.NOT_SCREENED,
+    Decision.NEGATIVE,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,15 +36,25 @@ class RunFacts:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column of the report: its name, its meaning, and where its value comes from."""
+    """A column of the report.
+
+    Attributes
+    ----------
+    name, meaning
+        As the report and its documentation have them.
+    value
+        Where a cell comes from.
+    digits
+        Of a number, the decimals that every format keeps; ``None`` for other columns.
+    is_integer
+        Whether its cells are whole numbers.
+    """
 
     name: str
     meaning: str
-    value: Callable[[ScreenRow, RunFacts], str]
-
-
-def _number(value: float | None, digits: int) -> str:
-    return "" if value is None else f"{value:.{digits}f}"
+    value: Callable[[ScreenRow, RunFacts], Cell]
+    digits: int | None = None
+    is_integer: bool = False
 
 
 def _probability(row: ScreenRow) -> float | None:
@@ -67,34 +85,45 @@ COLUMNS: tuple[Column, ...] = (
     Column(
         "probability",
         "Probability of pneumonia, 0 to 1; empty if not screened.",
-        lambda row, _: _number(_probability(row), 6),
+        lambda row, _: _probability(row),
+        digits=6,
     ),
     Column(
         "raw_score",
         "The model's logit, before it becomes a probability.",
-        lambda row, _: _number(_logit(row), 6),
+        lambda row, _: _logit(row),
+        digits=6,
+    ),
+    Column(
+        PRIORITY_RANK,
+        "Place on the worklist, from 1: `POSITIVE`, `INDETERMINATE`, `NOT_SCREENED`, `NEGATIVE`, "
+        "each by descending raw score, then in the order found; copies (`DUPLICATE`) last.",
+        lambda _row, _run: None,
+        is_integer=True,
     ),
     Column(
         "threshold",
         "Probability from which the image is `POSITIVE`.",
-        lambda row, run: _number(run.point.threshold, 6) if row.prediction else "",
+        lambda row, run: run.point.threshold if row.prediction else None,
+        digits=6,
     ),
     Column(
         "lower_threshold",
         "Of an operating point with two thresholds, the probability from which the image is "
         "`INDETERMINATE`.",
-        lambda row, run: _number(run.point.lower_threshold, 6) if row.prediction else "",
+        lambda row, run: run.point.lower_threshold if row.prediction else None,
+        digits=6,
     ),
     Column(
         "operating_point",
         "Name of the operating point that the threshold belongs to.",
-        lambda row, run: run.point.name if row.prediction else "",
+        lambda row, run: run.point.name if row.prediction else None,
     ),
     Column(
         "guarantee",
         "What is guaranteed at the operating point, for images like those of the calibration; "
         "`none` if it was only chosen.",
-        lambda row, run: run.point.guarantee() if row.prediction else "",
+        lambda row, run: run.point.guarantee() if row.prediction else None,
     ),
     Column(
         "duplicate_of",
@@ -104,7 +133,7 @@ COLUMNS: tuple[Column, ...] = (
     Column(
         "reject_code",
         "Why the input was not screened, as a code.",
-        lambda row, _: row.admission.code.value if row.admission.code else "",
+        lambda row, _: row.admission.code.value if row.admission.code else None,
     ),
     Column(
         "reject_reason",
@@ -125,7 +154,8 @@ COLUMNS: tuple[Column, ...] = (
     Column(
         "age_years",
         "Age at the study in years; empty if not known.",
-        lambda row, _: _number(row.record.age_years, 2),
+        lambda row, _: row.record.age_years,
+        digits=2,
     ),
     Column("sex", "DICOM PatientSex.", lambda row, _: row.record.sex),
     Column("manufacturer", "DICOM Manufacturer.", lambda row, _: row.record.manufacturer),
@@ -133,9 +163,15 @@ COLUMNS: tuple[Column, ...] = (
     Column("series_instance_uid", "Series.", lambda row, _: row.record.series_instance_uid),
     Column("sop_instance_uid", "Image.", lambda row, _: row.record.sop_instance_uid),
     Column(
+        "patient_key",
+        "Pseudonym that groups the images of one patient; empty if no patient is named.",
+        lambda row, _: row.record.patient_key,
+    ),
+    Column(
         "frame",
         "Number of the frame, from 1; empty for an object of one frame.",
-        lambda row, _: str(row.record.source.frame or ""),
+        lambda row, _: row.record.source.frame or None,
+        is_integer=True,
     ),
     Column("bundle", "Name of the model bundle.", lambda _, run: run.bundle),
     Column("bundle_sha256", "Hash of the whole bundle.", lambda _, run: run.bundle_sha256),
@@ -158,31 +194,72 @@ COLUMNS: tuple[Column, ...] = (
     Column(
         "prevalence",
         "Prevalence that the probability was adjusted to; empty if it is that of the calibration.",
-        lambda _, run: _number(run.calibration.document.site_prevalence, 6),
+        lambda _, run: run.calibration.document.site_prevalence,
+        digits=6,
     ),
     Column("cxrscreen_version", "Version of cxrscreen.", lambda _, run: run.version),
-    Column("seconds", "Time spent on this input.", lambda row, _: _number(row.seconds, 3)),
+    Column("seconds", "Time spent on this input.", lambda row, _: row.seconds, digits=3),
 )
 
 
-def write_csv(path: Path, rows: Iterable[ScreenRow], facts: RunFacts) -> None:
-    """Write the report as CSV (RFC 4180, UTF-8, a header line).
+def report_cells(row: ScreenRow, facts: RunFacts) -> dict[str, Cell]:
+    """Return what the report says of an image.
 
-    Cells that a spreadsheet would run as formulas are preceded by an apostrophe; numbers
-    are left alone.
+    Parameters
+    ----------
+    row
+        The image, what was decided and why.
+    facts
+        Of the run.
+
+    Returns
+    -------
+    dict of str to Cell
+        A cell for each column, in their order: text, a whole number, or a number that is
+        rounded as every format shows it. ``None`` where there is nothing to say, and in
+        ``priority_rank``, which is known when all rows are: see :func:`priority`. The cells
+        survive JSON unchanged.
     """
-    with path.open("w", encoding="utf-8", errors="backslashreplace", newline="") as stream:
-        writer = csv.writer(stream, lineterminator="\r\n")
-        writer.writerow([column.name for column in COLUMNS])
-        for row in rows:
-            writer.writerow([_defused(column.value(row, facts)) for column in COLUMNS])
+    return {column.name: _cell(column, column.value(row, facts)) for column in COLUMNS}
 
 
-def _defused(cell: str) -> str:
-    if not cell.startswith(_FORMULA_STARTS):
-        return cell
+def priority(cells: Mapping[str, Cell]) -> tuple[int, float]:
+    """Return what the worklist is sorted by, the most urgent image least.
+
+    Rows that are equal keep the order in which they were found. What was not judged may be
+    anything, and stands before what is negative; a copy has its decision in another row, and
+    is last.
+
+    Parameters
+    ----------
+    cells
+        Of a row, as :func:`report_cells` returns them.
+
+    Returns
+    -------
+    group, order
+        0 ``POSITIVE``, 1 ``INDETERMINATE``, 2 ``NOT_SCREENED``, 3 ``NEGATIVE``, 4 copies;
+        within them the highest raw score first.
+    """
+    if cells["reject_code"] == RejectCode.DUPLICATE.value:
+        return len(_GROUPS), 0.0
+    score = cells["raw_score"]
+    group = _GROUPS.index(Decision(str(cells["decision"])))
+    return group, 0.0 if score is None else -float(score)
+
+
+def _cell(column: Column, value: Cell) -> Cell:
+    if isinstance(value, float) and column.digits is not None:
+        # Adding zero turns -0.0, which some formats keep and others do not, into 0.0.
+        return round(value, column.digits) + 0.0
+    return _text(value) if isinstance(value, str) else value
+
+
+def _text(value: str) -> str | None:
+    r"""Return text that every format can hold: bytes of a name that are no text as ``\xNN``."""
+    if value.isascii():
+        return value or None
     try:
-        float(cell)
-    except ValueError:
-        return f"'{cell}"
-    return cell
+        return value.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    except UnicodeEncodeError:
+        return value.encode("utf-8", "backslashreplace").decode()

@@ -28,8 +28,6 @@ from cxrscreen.model.bundle import (
     SEEN,
     WEIGHTS,
     ModelBundle,
-    save_weights,
-    sha256_of_file,
 )
 from cxrscreen.model.card import model_card
 from cxrscreen.model.document import (
@@ -40,7 +38,9 @@ from cxrscreen.model.document import (
     TrainingDocument,
     model_fingerprint,
 )
+from cxrscreen.model.files import sha256_of_file
 from cxrscreen.model.seen import seen_lines
+from cxrscreen.model.weights import save_weights
 from cxrscreen.output import new_folder
 from cxrscreen.pipeline import ScreenOptions
 from cxrscreen.study.calibrate import fit_calibration, scores_of, uncalibrated
@@ -99,9 +99,11 @@ def write_bundle(  # noqa: PLR0913 - what it is made from, and how
     ------
     OutputError
         The folder exists already or cannot be written.
+    ValueError
+        The weights were not rounded to the precision that they shall be saved in.
     """
     with new_folder(folder, force=force) as place:
-        weights_sha256 = save_weights(trained.network, place / WEIGHTS)
+        weights_sha256 = save_weights(trained.network, place / WEIGHTS, config.weights_precision)
         history = pd.DataFrame([asdict(result) for result in trained.history])
         history.to_csv(place / HISTORY, index=False, float_format="%.6g", lineterminator="\n")
         columns = {str(name): history[name].tolist() for name in history.columns}

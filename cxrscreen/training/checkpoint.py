@@ -252,6 +252,8 @@ def describe_run(
     content = config.model_dump(mode="json")
     for section, key in _FREE:
         del content[section][key]
+    # Of what is made of the run when it is over.
+    del content["weights_precision"]
     labels = {name: [image.label for image in part] for name, part in split.parts().items()}
     return {
         "schema_version": _SCHEMA_VERSION,

@@ -14,7 +14,7 @@ from pathlib import Path
 from torch.hub import download_url_to_file
 
 from cxrscreen.errors import ConfigError
-from cxrscreen.model.bundle import sha256_of_file
+from cxrscreen.model.files import sha256_of_file
 
 _OFFLINE_HINT = "Download it elsewhere and put it there, or give --set pretrained=FILE."
 #: Of silence, after which a connection is given up: a firewall may drop without a word.

@@ -23,6 +23,7 @@ from cxrscreen.config import TrainingConfig
 from cxrscreen.data.split import Split
 from cxrscreen.errors import TrainingError
 from cxrscreen.model.network import build_network, freeze, lay_out, unfreeze
+from cxrscreen.model.weights import round_weights
 from cxrscreen.training.average import moving_average
 from cxrscreen.training.checkpoint import CHECKPOINT, DurableSaver, RunFolder, describe_run
 from cxrscreen.training.engines import Phase, Run, build_phase
@@ -62,7 +63,7 @@ class TrainedModel:
     Attributes
     ----------
     network
-        With the weights of the best epoch.
+        With the weights of the best epoch, rounded to ``weights_precision``.
     history
         One result per epoch.
     best_epoch
@@ -114,7 +115,8 @@ def train(
     DatasetError
         An image cannot be read.
     TrainingError
-        The loss is not finite, or memory has run out; the last checkpoint stays.
+        The loss is not finite, a weight does not fit ``weights_precision``, or memory has run
+        out; the last checkpoint stays.
     CheckpointError
         What shall be resumed is another run, or damaged.
     OutputError
@@ -202,6 +204,7 @@ def _train(
                 phase.trainer.run()
     network = run.judged
     network.load_state_dict(run.recorder.best)
+    round_weights(network, config.weights_precision)
     everything = run.validation
     if process_count() > 1:
         everything = validation_loader(split.validation, config, cache_folder=folder.cache)

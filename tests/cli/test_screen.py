@@ -186,9 +186,10 @@ def test_an_unset_shell_variable_does_not_screen_the_working_folder(tmp_path):
 
 
 def test_force_does_not_write_the_report_over_a_radiograph(tmp_path):
-    picture = Path(shutil.copy(SAMPLE_DATA / "frontal" / "pneumonia-01.jpg", tmp_path))
+    radiograph = SAMPLE_DATA / "frontal" / "pneumonia-01.jpg"
+    picture = Path(shutil.copy(radiograph, tmp_path / "r.csv"))
     before = picture.read_bytes()
-    result = run("screen", tmp_path, "--out", picture, "--force")
+    result = run("screen", radiograph, "--out", picture, "--force")
     refused_with_one_line(result, 2, "something else", "does not exist")
     assert picture.read_bytes() == before
 

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +13,11 @@ from cxrscreen.records import (
     ScreenRow,
     Source,
 )
-from cxrscreen.reports import table
 from cxrscreen.reports.drift_input import period_of, read_truth
 from cxrscreen.reports.read import guaranteed_recall, read_report
+from cxrscreen.reports.table import RunFacts, report_cells
+from cxrscreen.reports.write import write_reports
+from cxrscreen.study.calibrate import uncalibrated
 from cxrscreen.vocabulary import Decision, RejectCode, SourceKind
 
 from .conftest import report_row
@@ -44,27 +45,14 @@ def test_what_was_written_is_read_back(tmp_path):
         0.1,
     )
     path = tmp_path / "r.csv"
-    needed = [column for column in table.COLUMNS if _needs_no_run(column, judged)]
-    with path.open("w", encoding="utf-8", newline="") as stream:
-        writer = csv.writer(stream, lineterminator="\r\n")
-        run = ("bundle_sha256", "preprocessing", "engine")
-        writer.writerow([*(column.name for column in needed), *run])
-        for row in (judged, refused):
-            cells = [column.value(row, None) for column in needed]
-            writer.writerow([f"'{c}" if c.startswith("=") else c for c in cells] + ["b", "p", "e"])
+    calibration = uncalibrated("b", model="a" * 64, preprocessing="b" * 64)
+    facts = RunFacts("b", "0" * 64, calibration, calibration.default_point, "1.0")
+    write_reports([path], (report_cells(row, facts) for row in (judged, refused)))
     first, second = read_report(path).rows
     assert (first.source, first.frame, first.score) == ("=cmd()", "2", -1.25)
     assert (first.decision, first.reject_code, first.age_years) == (Decision.NEGATIVE, "", 3.5)
     assert (second.source, second.score, second.reject_code) == ("b\u2028c.png", None, "BLANK")
     assert (first.line, second.line) == (2, 3)
-
-
-def _needs_no_run(column, row) -> bool:
-    try:
-        column.value(row, None)
-    except AttributeError:
-        return False
-    return True
 
 
 @pytest.mark.parametrize("score", ["nan", "inf", "high"])

@@ -16,9 +16,9 @@ from cxrscreen.model.bundle import (
     DOCUMENT,
     WEIGHTS,
     packaged_bundles,
-    sha256_of_file,
 )
 from cxrscreen.model.document import BundleDocument
+from cxrscreen.model.files import sha256_of_file
 from cxrscreen.pipeline import screen_inputs
 from cxrscreen.records import Input, Source
 

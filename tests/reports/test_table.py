@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import os
 from pathlib import Path
 
@@ -9,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cxrscreen.records import Admission, ImageRecord, OperatingPoint, Prediction, ScreenRow, Source
-from cxrscreen.reports.table import COLUMNS, RunFacts, write_csv
+from cxrscreen.reports.table import COLUMNS, RunFacts, priority, report_cells
+from cxrscreen.reports.write import write_reports
 from cxrscreen.study.calibrate import uncalibrated
 from cxrscreen.vocabulary import Decision, RejectCode, SourceKind
 
@@ -20,7 +22,7 @@ FACTS = RunFacts("bundle", "0" * 64, CALIBRATION, POINT, "1.0")
 
 
 def written(path: Path, *rows: ScreenRow) -> list[dict[str, str]]:
-    write_csv(path, rows, FACTS)
+    write_reports([path], (report_cells(row, FACTS) for row in rows))
     with path.open(encoding="utf-8", newline="") as stream:
         return list(csv.DictReader(stream))
 
@@ -72,3 +74,57 @@ def test_column_names_are_unique_and_explained():
 def test_any_file_name_can_be_written(tmp_path, name):
     (row,) = written(tmp_path / "r.csv", judged(source=Source(Path(os.fsdecode(name)))))
     assert row["source"]
+
+
+def refused(code: RejectCode) -> ScreenRow:
+    record = ImageRecord(source=Source(Path("a")), kind=SourceKind.OTHER)
+    return ScreenRow(record, Admission.refuse(code, "r"), None, Decision.NOT_SCREENED, 0.0)
+
+
+def with_score(logit: float, decision: Decision) -> ScreenRow:
+    record = ImageRecord(source=Source(Path("a")), kind=SourceKind.OTHER)
+    return ScreenRow(record, Admission.accept(), Prediction(logit, 0.5), decision, 0.0)
+
+
+def test_the_worklist_begins_with_the_surest_positive_and_ends_with_copies():
+    rows = [
+        with_score(3.0, Decision.POSITIVE),
+        with_score(1.5, Decision.POSITIVE),
+        with_score(1.0, Decision.INDETERMINATE),
+        refused(RejectCode.WRONG_VIEW),
+        with_score(-1.0, Decision.NEGATIVE),
+        with_score(-2.0, Decision.NEGATIVE),
+        refused(RejectCode.DUPLICATE),
+    ]
+    keys = [priority(report_cells(row, FACTS)) for row in rows]
+    assert keys == sorted(keys)
+    assert len(set(keys)) == len(keys)
+
+
+@given(
+    st.floats(-50, 50),
+    st.floats(0, 1),
+    st.one_of(st.none(), st.floats(0, 199)),
+    st.binary(max_size=6).filter(lambda name: b"\0" not in name and b"/" not in name),
+)
+def test_cells_survive_json_and_hold_text_that_every_format_takes(logit, probability, age, name):
+    record = ImageRecord(Source(Path(os.fsdecode(b"n" + name))), SourceKind.PNG, age_years=age)
+    row = ScreenRow(
+        record, Admission.accept(), Prediction(logit, probability), Decision.NEGATIVE, 0.1
+    )
+    cells = report_cells(row, FACTS)
+    assert json.loads(json.dumps(cells)) == cells
+    assert list(cells) == [column.name for column in COLUMNS]
+    for cell in cells.values():
+        assert cell != ""
+        if isinstance(cell, str):
+            cell.encode()
+    assert cells["raw_score"] == pytest.approx(logit, abs=1e-6)
+
+
+def test_bytes_that_are_no_text_are_spelled_out():
+    record = ImageRecord(Source(Path(os.fsdecode(b"\xff\xc3\xa4.png"))), SourceKind.PNG)
+    row = ScreenRow(
+        record, Admission.refuse(RejectCode.BLANK, "flat"), None, Decision.NOT_SCREENED, 0
+    )
+    assert report_cells(row, FACTS)["source"] == "\\xffä.png"

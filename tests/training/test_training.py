@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import safetensors
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -21,11 +22,14 @@ from cxrscreen.config import TrainingConfig
 from cxrscreen.data.load import load_split
 from cxrscreen.errors import ConfigError, DatasetError, OutputError, TrainingError
 from cxrscreen.intake import open_image
-from cxrscreen.model.bundle import save_weights
+from cxrscreen.model.bundle import WEIGHTS
 from cxrscreen.model.network import build_network
+from cxrscreen.model.weights import save_weights
 from cxrscreen.pipeline import ScreenOptions
 from cxrscreen.preprocess import PreprocessSpec, to_tensor
 from cxrscreen.records import Source
+from cxrscreen.study.predict import screen_labelled
+from cxrscreen.study.release import write_bundle
 from cxrscreen.training.average import moving_average
 from cxrscreen.training.history import EpochResult
 from cxrscreen.training.loading import Share, training_loader, validation_loader
@@ -138,6 +142,25 @@ def test_the_same_seed_gives_the_same_weights(tiny, tiny_split):
     config = tiny("train.phases=[{epochs: 1}]")
     first, second = (train(config, tiny_split, device=CPU) for _ in range(2))
     assert_same_weights(first.network, second.network)
+
+
+def test_half_precision_is_in_all_that_is_said_of_a_bundle(tiny, tiny_split, tmp_path):
+    config = tiny("train.phases=[{epochs: 1}]", "weights_precision=float16")
+    trained = train(config, tiny_split, device=CPU)
+    write_bundle(tmp_path / "half", config, tiny_split, trained, device="cpu")
+    bundle = load_bundle(tmp_path / "half")
+    with safetensors.safe_open(tmp_path / "half" / WEIGHTS, "torch") as stored:
+        kinds = {stored.get_tensor(name).dtype for name in bundle.network.state_dict()}
+    assert torch.float16 in kinds
+    assert_same_weights(bundle.network, trained.network)
+    rows = screen_labelled(bundle, tiny_split.validation, ScreenOptions(workers=0, device="cpu"))
+    logits = [row.row.prediction.logit for row in rows]
+    np.testing.assert_allclose(logits, trained.validation_logits, atol=1e-5)
+    plain = train(tiny("train.phases=[{epochs: 1}]"), tiny_split, device=CPU)
+    assert not np.allclose(plain.validation_logits, trained.validation_logits, atol=1e-7)
+    with pytest.raises(ValueError, match="not been rounded"):
+        write_bundle(tmp_path / "lie", config, tiny_split, plain, device="cpu")
+    assert not (tmp_path / "lie").exists()
 
 
 def assert_same_weights(first, second):

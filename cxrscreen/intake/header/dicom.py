@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import math
 import threading
 import warnings
 from collections.abc import Iterator
@@ -38,6 +37,7 @@ from cxrscreen.intake.header.elements import (
     words,
 )
 from cxrscreen.intake.header.sop_class import may_hold_frames, may_hold_radiograph, name_of
+from cxrscreen.intake.header.spacing import read_spacing
 from cxrscreen.intake.header.view import (
     EXAMINATION_ELEMENTS,
     Examination,
@@ -217,6 +217,7 @@ def describe(header: Dataset, *, source: Source) -> ImageRecord:
         view, age = read_view(header, examination), read_age(header)
         body = read_body_part(header, examination)
         sex = text(header, "PatientSex").upper()[:1]
+        spacing_mm, plane = read_spacing(header)
         return ImageRecord(
             source=source,
             kind=SourceKind.DICOM,
@@ -241,7 +242,8 @@ def describe(header: Dataset, *, source: Source) -> ImageRecord:
             age_years=age.years,
             birth_date_age_years=age.other_years,
             sex=sex if sex in ("M", "F", "O") else "",
-            pixel_spacing_mm=_spacing_mm(header),
+            pixel_spacing_mm=spacing_mm,
+            pixel_spacing_plane=plane,
             animal_evidence=_animal_evidence(header, examination),
             notes=age.notes + view.notes,
         )
@@ -289,14 +291,3 @@ def _animal_evidence(header: Dataset, examination: Examination) -> str:
         if found := _ANIMAL_WORDS.intersection(named):
             return f"the word {min(found)} is in {keyword}"
     return ""
-
-
-def _spacing_mm(header: Dataset) -> tuple[float, float] | None:
-    for keyword in ("PixelSpacing", "ImagerPixelSpacing"):
-        try:
-            row, column = (float(value) for value in texts(header, keyword))
-        except ValueError:
-            continue
-        if 0 < row < math.inf and 0 < column < math.inf:
-            return row, column
-    return None

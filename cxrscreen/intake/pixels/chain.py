@@ -288,5 +288,10 @@ def _squared(image: PixelImage, header: Dataset, *, keep_steps: bool) -> PixelIm
         f"aspect {aspect:.4g}, {image.pixels.shape[1]}x{image.pixels.shape[0]} to "
         f"{pixels.shape[1]}x{pixels.shape[0]}"
     )
-    step = _step("square pixels", detail, pixels, keep_steps=keep_steps)
+    scale = tuple(
+        after / before for after, before in zip(pixels.shape, image.pixels.shape, strict=True)
+    )
+    step = dataclasses.replace(
+        _step("square pixels", detail, pixels, keep_steps=keep_steps), scale=scale
+    )
     return PixelImage(pixels, image.colourfulness, (*image.history, step), image.warnings)

@@ -70,10 +70,16 @@ class _Steps:
     keep: bool
     done: list[ChainStep]
 
-    def add(self, name: str, detail: str, pixels: NDArray[Any]) -> None:
+    def add(
+        self,
+        name: str,
+        detail: str,
+        pixels: NDArray[Any],
+        scale: tuple[float, float] | None = None,
+    ) -> None:
         kept = pixels.astype(np.float32) if self.keep else None
         low, high = float(pixels.min()), float(pixels.max())
-        self.done.append(ChainStep(name, detail, low, high, kept))
+        self.done.append(ChainStep(name, detail, low, high, kept, scale))
 
 
 def radiograph(samples: Samples, *, keep_steps: bool = False) -> PixelImage:
@@ -124,7 +130,7 @@ def radiograph(samples: Samples, *, keep_steps: bool = False) -> PixelImage:
         steps.add("inversion", "the lowest value is white", pixels)
     if samples.orientation != 1:
         pixels = np.ascontiguousarray(_upright(pixels, samples.orientation))
-        steps.add("orientation", f"EXIF {samples.orientation}", pixels)
+        steps.add("orientation", f"EXIF {samples.orientation}", pixels, scale=(1.0, 1.0))
     pixels = pixels.astype(np.float32, copy=False)
     # As the DICOM chain does: a white frame would be taken for dense lungs, or worse.
     share = border.darken(pixels)
