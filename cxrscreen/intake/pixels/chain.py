@@ -38,7 +38,7 @@ _INTENSITY_DECADES = 2.0**-16
 _GREY: Final = ("MONOCHROME1", "MONOCHROME2")
 #: Steps that make of a stored value the same wherever it stands.
 _BY_VALUE: Final = frozenset(
-    {"stored values", "modality LUT", "rescale", "VOI LUT", "window", "inversion", "square pixels"}
+    {"stored values", "modality LUT", "rescale", "VOI LUT", "window", "inversion"}
 )
 
 
@@ -113,7 +113,9 @@ def _reduced(
         return None
     detail = f"{pixels.columns}x{pixels.rows} read as {stored.shape[1]}x{stored.shape[0]}"
     step = _step("lower resolution", detail, image.pixels, keep_steps=False)
-    return dataclasses.replace(image, history=(step, *image.history), reduced=True)
+    return dataclasses.replace(
+        image, history=(step, *image.history), whole_shape=(pixels.rows, pixels.columns)
+    )
 
 
 def render(header: Dataset, stored: NDArray[np.integer], *, keep_steps: bool = False) -> PixelImage:
