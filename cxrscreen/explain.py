@@ -102,22 +102,40 @@ def network_maps(
     """
     if not images:
         return ()
-    # Importing MONAI takes seconds: only who wants maps shall pay.
-    from monai.visualize.class_activation_maps import GradCAMpp  # noqa: PLC0415
+    explainer = Explainer(network, config, device=device)
+    return tuple(explainer(image) for image in images)
 
-    if device is None:
-        device = next(network.parameters()).device
-    # A copy, because MONAI leaves hooks in the network that it explains.
-    explained = copy.deepcopy(network).to(device).eval().requires_grad_(requires_grad=False)
-    # MONAI takes views of gradients, which weights laid out channels last do not allow.
-    lay_out(explained, torch.contiguous_format)
-    explainer = GradCAMpp(
-        _RelativeLogit(explained),
-        target_layers=f"{_NETWORK}.{explained_layer(network, config)}",
-        postprocessing=_unchanged,
-    )
-    # One by one: a map does not depend on which images are explained beside it.
-    return tuple(_scaled(explainer(_input(image, device), class_idx=0)) for image in images)
+
+class Explainer:
+    """Maps the images of one network, one by one: no map depends on what is mapped beside it.
+
+    Parameters
+    ----------
+    network, config, device
+        As in :func:`network_maps`.
+    """
+
+    def __init__(
+        self, network: nn.Module, config: NetworkConfig, *, device: torch.device | None = None
+    ) -> None:
+        # Importing MONAI takes seconds: only who wants maps shall pay.
+        from monai.visualize.class_activation_maps import GradCAMpp  # noqa: PLC0415
+
+        self._device = device or next(network.parameters()).device
+        # A copy, because MONAI leaves hooks in the network that it explains.
+        explained = copy.deepcopy(network).to(self._device).eval()
+        explained.requires_grad_(requires_grad=False)
+        # MONAI takes views of gradients, which weights laid out channels last do not allow.
+        lay_out(explained, torch.contiguous_format)
+        self._explain = GradCAMpp(
+            _RelativeLogit(explained),
+            target_layers=f"{_NETWORK}.{explained_layer(network, config)}",
+            postprocessing=_unchanged,
+        )
+
+    def __call__(self, image: torch.Tensor) -> ActivationMap:
+        """Return the map of ``[C, S, S]``, as :func:`network_maps` does."""
+        return _scaled(self._explain(_input(image, self._device), class_idx=0))
 
 
 def explained_layer(network: nn.Module, config: NetworkConfig) -> str:

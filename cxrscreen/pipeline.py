@@ -30,6 +30,7 @@ from cxrscreen.model.bundle import ModelBundle
 from cxrscreen.model.predictor import ENGINE, Predictor, choose_device
 from cxrscreen.records import (
     Admission,
+    DisplayImage,
     Input,
     OperatingPoint,
     Permissions,
@@ -59,6 +60,8 @@ class ScreenedImage:
         By what a copy of it is recognised: hashes of its UID and of ``pixels``.
     shape
         Rows and columns of the radiograph before it was resized, of an image that was judged.
+    display
+        A picture of it, where the options ask for one.
     ends_batch
         Whether a run that starts at the input behind it makes the same batches as this one.
         The last digits of a logit depend on what else is in its batch.
@@ -69,6 +72,7 @@ class ScreenedImage:
     pixels: NDArray[np.float32] | None = None
     identity: Identity | None = None
     shape: tuple[int, int] | None = None
+    display: DisplayImage | None = None
     ends_batch: bool = False
 
 
@@ -96,6 +100,8 @@ class ScreenOptions:
     repeat_duplicates
         Judge an image that has been judged before once more, as a study of labelled images
         wants it, instead of referring to the earlier row.
+    display_px
+        Keep a picture of each judged image whose longer side is at most this; none if 0.
     """
 
     batch_size: int = 16
@@ -106,6 +112,7 @@ class ScreenOptions:
     calibration: Calibration | None = None
     point: OperatingPoint | None = None
     repeat_duplicates: bool = False
+    display_px: int = 0
 
     def __post_init__(self) -> None:
         if self.batch_size < 1:
@@ -205,7 +212,9 @@ def screen_images(
             preprocessing=bundle.spec.fingerprint(),
             engine=ENGINE,
         )
-    settings = ExamineSettings(bundle.spec, bundle.intended_use, options.permissions)
+    settings = ExamineSettings(
+        bundle.spec, bundle.intended_use, options.permissions, options.display_px
+    )
     judge = _Judge(bundle, settings, calibration.calibrator, point)
     duplicates = None if options.repeat_duplicates else Duplicates(earlier)
     return _images(inputs, start, judge, duplicates, options)
@@ -320,6 +329,7 @@ def _screened(batch: Batch, outcome: Outcome, judge: _Judge) -> Iterator[Screene
             pixels=image.pixels if judged else None,
             identity=item.identity,
             shape=image.shape if judged else None,
+            display=image.display if judged else None,
             ends_batch=batch.ends and item is batch.items[-1],
         )
 

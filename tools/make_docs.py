@@ -44,7 +44,7 @@ _COMMANDS_INTRO: Final = """\
 Every command, as its `--help` shows it. How they are used is explained
 
 - for images without labels, in [Screening an export](screening.md) (`screen`) and
-  [Looking at a file](inspect.md) (`inspect`);
+  [Looking at a file](inspect.md) (`inspect`) and [Activation maps](explain.md) (`explain`);
 - for labelled images that a model is made of, in [Labelled data](data.md) (`data split`),
   [Auditing labelled data](audit.md) (`data audit`) and [Training](training.md) (`train`, `data
   preview`);

@@ -1,4 +1,4 @@
-"""Judge bundles under distorted images: blur, compression, resolution, grey levels, borders.
+"""Judge bundles under shifted images: distorted, and with the cues of the other class.
 
 ``python tools/robustness.py BUNDLE [BUNDLE ...] --data FOLDER`` writes a Markdown table with
 several bundles side by side. With ``--json`` each result is kept as soon as it is there, and a
@@ -12,11 +12,11 @@ import json
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from itertools import groupby
 from pathlib import Path
 from typing import Any, Final
 
-from cxrscreen.calibration.probability import probability_of
+from scipy.special import logit
+
 from cxrscreen.data.dataset import LabelledImage, fingerprint
 from cxrscreen.errors import CxrScreenError, OutputError, UsageError
 from cxrscreen.model.bundle import ModelBundle, load_bundle
@@ -24,28 +24,34 @@ from cxrscreen.model.predictor import choose_device
 from cxrscreen.output import check_writable, new_file
 from cxrscreen.preprocess import Fit
 from cxrscreen.study.bundle_part import bundle_part
-from cxrscreen.training.robustness import (
+from cxrscreen.training.precision import Precision
+from cxrscreen.training.reference import CueReference
+from cxrscreen.training.robustness import Judge, ResizedImages, balanced, read_resized, stratified
+from cxrscreen.training.shift_table import (
     ConditionFigures,
+    Cut,
     Figures,
-    ResizedImages,
-    distorted_logits,
-    judged_under,
-    mean_figures,
-    probabilities_of,
-    read_resized,
-    stratified,
-    threshold_for_recall,
-    worst_figures,
+    PairAuc,
+    PointFigures,
+    clean_cuts,
+    conditions_for,
+    cut_of,
+    reference_of,
+    shift_table,
 )
-from cxrscreen.training.shifts import CONDITIONS
+from tools.robustness_table import Column, tables
 
-_MARK: Final = "cxrscreen robustness"
-_FIGURES: Final = ("AUC", "recall", "specificity")
+_BOTH: Final = 2
+_MARK: Final = "cxrscreen shift benchmark"
+#: Of each class as many: what a ResNet50 judges a dozen times in one and a half minutes.
+_QUICK_IMAGES: Final = 160
+#: The recalls that a model card tells of.
+_POINTS: Final = ("recall-0.95", "recall-0.98")
 
 
 @dataclass
 class Study:
-    """One bundle on one set of images at one threshold, as far as it has come."""
+    """One bundle on one set of images at its operating points, as far as it has come."""
 
     bundle: str
     sha256: str
@@ -53,13 +59,14 @@ class Study:
     images: int
     positives: int
     fingerprint: str
+    precision: Precision
     rule: str
-    threshold: float
+    cuts: list[Cut]
     rows: list[ConditionFigures] = field(default_factory=list)
 
     def is_of(self, other: Study) -> bool:
         """Return whether both ask the same."""
-        same = ("sha256", "part", "fingerprint", "rule", "threshold")
+        same = ("sha256", "part", "fingerprint", "precision", "rule", "cuts")
         return all(getattr(self, name) == getattr(other, name) for name in same)
 
 
@@ -96,19 +103,28 @@ class Journal:
 
 
 class Shelf:
-    """Resized images; bundles with the same transform share them."""
+    """Resized images and what they say; bundles with the same transform share them."""
 
     def __init__(self) -> None:
-        self._kept: dict[tuple[str, int, Fit], ResizedImages] = {}
+        self._images: dict[tuple[str, int, Fit], ResizedImages] = {}
+        self._references: dict[tuple[str, int, Fit], CueReference] = {}
 
-    def of(self, images: Sequence[LabelledImage], bundle: ModelBundle) -> ResizedImages:
+    def images(self, images: Sequence[LabelledImage], bundle: ModelBundle) -> ResizedImages:
         """Return the images as the bundle's specification resizes them."""
         key = (fingerprint(images), bundle.spec.size_px, bundle.spec.fit)
-        if key not in self._kept:
-            self._kept[key] = read_resized(
+        if key not in self._images:
+            self._images[key] = read_resized(
                 images, bundle.spec, on_image=lambda done: _count(done, len(images))
             )
-        return self._kept[key]
+        return self._images[key]
+
+    def reference(self, training: Sequence[LabelledImage], bundle: ModelBundle) -> CueReference:
+        """Return the cues of the training part."""
+        key = (fingerprint(training), bundle.spec.size_px, bundle.spec.fit)
+        if key not in self._references:
+            sys.stderr.write("measuring the cues of the training part\n")
+            self._references[key] = reference_of(training, bundle.spec)
+        return self._references[key]
 
 
 def run(
@@ -119,18 +135,9 @@ def run(
     shelf: Shelf,
 ) -> Study:
     """Judge one bundle under every condition."""
-    device = choose_device(arguments.device)
-    inputs = shelf.of(images, bundle)
-    if arguments.recall is not None:
-        clean = probabilities_of(distorted_logits(bundle, inputs.pixels, device=device))
-        threshold = threshold_for_recall(inputs.labels, clean, arguments.recall)
-        rule = f"recall {arguments.recall:g} on clean images"
-    elif arguments.threshold is not None:
-        threshold, rule = arguments.threshold, "given"
-    else:
-        point = bundle.default_point
-        # What the conditions give are logits, and their plain logistic.
-        threshold, rule = probability_of(point.score), point.name
+    inputs = shelf.images(images, bundle)
+    judge = Judge(bundle.network, bundle.spec, choose_device(arguments.device), arguments.precision)
+    rule, cuts = _cuts(bundle, judge, inputs, arguments)
     asked = Study(
         bundle=bundle.name,
         sha256=bundle.sha256,
@@ -138,69 +145,41 @@ def run(
         images=len(images),
         positives=int(inputs.labels.sum()),
         fingerprint=fingerprint(images),
+        precision=arguments.precision,
         rule=rule,
-        threshold=threshold,
+        cuts=list(cuts),
     )
     current = journal.resumed(asked)
+    training = bundle_part(bundle, arguments.source, "training")
+    reference = shelf.reference(training, bundle)
+    conditions = conditions_for(inputs, reference, quick=arguments.quick)
     known = {row.name: row for row in current.rows}
-    for condition in CONDITIONS:
-        if condition.name not in known:
-            row = judged_under(condition, bundle, inputs, threshold=threshold, device=device)
-            known[row.name] = row
-            current.rows.append(row)
-            journal.save()
-            sys.stderr.write(f"{bundle.name}: {row.name}: AUC {row.figures.auc:.4f}\n")
+
+    def keep(row: ConditionFigures) -> None:
+        known[row.name] = row
+        current.rows.append(row)
+        journal.save()
+        sys.stderr.write(f"{bundle.name}: {row.name}: AUC {row.figures.auc:.4f}\n")
+
+    missing = [condition for condition in conditions if condition.name not in known]
+    shift_table(judge, inputs, missing, cuts=cuts, on_row=keep)
     # Conditions that an earlier version knew are no longer shown.
-    asked.rows = [known[condition.name] for condition in CONDITIONS]
+    asked.rows = [known[condition.name] for condition in conditions]
     return asked
 
 
-def table(studies: Sequence[Study]) -> str:
-    """Return the Markdown table; what is lowest in its family and column is bold."""
-    columns = [f"{name}{_suffix(studies, i)}" for i in range(len(studies)) for name in _FIGURES]
-    lines = [["condition", *columns], ["---"] * (1 + len(columns))]
-    for family, indices in groupby(range(len(CONDITIONS)), lambda i: CONDITIONS[i].family):
-        members = list(indices)
-        parts = [[one.rows[index] for index in members] for one in studies]
-        worst = _values([worst_figures(part) for part in parts])
-        cells = [_values([one.rows[index].figures for one in studies]) for index in members]
-        for index, values in zip(members, cells, strict=True):
-            # Where all of a column are equal, none is the lowest.
-            bold = [
-                value == low and any(other[place] != low for other in cells)
-                for place, (value, low) in enumerate(zip(values, worst, strict=True))
-            ]
-            shown = [f"**{v}**" if b else v for v, b in zip(values, bold, strict=True)]
-            lines.append([CONDITIONS[index].name, *shown])
-        if len(members) > 1:
-            name = family.replace("_", " ")
-            lines.append(_summary(f"{name}: mean", [mean_figures(part) for part in parts]))
-            lines.append(_summary(f"{name}: worst", [worst_figures(part) for part in parts]))
-    lines.append(_summary("all: mean", [mean_figures(one.rows) for one in studies]))
-    lines.append(_summary("all: worst", [worst_figures(one.rows) for one in studies]))
-    rendered = "\n".join(f"| {' | '.join(line)} |" for line in lines)
-    return "\n".join([rendered, "", *(_caption(studies, i) for i in range(len(studies)))]) + "\n"
-
-
-def _summary(name: str, figures: Sequence[Figures]) -> list[str]:
-    return [f"*{cell}*" for cell in (name, *_values(figures))]
-
-
-def _values(figures: Sequence[Figures]) -> list[str]:
-    return [f"{value:.3f}" for one in figures for value in asdict(one).values()]
-
-
-def _suffix(studies: Sequence[Study], index: int) -> str:
-    return f" ({index + 1})" if len(studies) > 1 else ""
-
-
-def _caption(studies: Sequence[Study], index: int) -> str:
-    one = studies[index]
-    number = f"({index + 1}) " if len(studies) > 1 else ""
-    return (
-        f"{number}`{one.bundle}` ({one.sha256[:12]}): {one.images} images of the {one.part} part, "
-        f"{one.positives} with pneumonia; threshold {one.threshold:.4f} ({one.rule}).  "
-    )
+def _cuts(
+    bundle: ModelBundle, judge: Judge, images: ResizedImages, arguments: argparse.Namespace
+) -> tuple[str, tuple[Cut, ...]]:
+    """Return where decisions fall, and in words where that comes from."""
+    if arguments.recall is not None:
+        rule = f"recall {arguments.recall:g} on clean images"
+        return rule, clean_cuts(judge, images, [arguments.recall])
+    if arguments.threshold is not None:
+        score = float(logit(arguments.threshold))
+        return "given", (Cut(f"{arguments.threshold:g}", score, score),)
+    points = [point for point in bundle.calibration.points if point.name in _POINTS]
+    return "of the bundle", tuple(cut_of(point) for point in points or [bundle.default_point])
 
 
 def _read(path: Path) -> list[Study]:
@@ -219,10 +198,19 @@ def _read(path: Path) -> list[Study]:
 
 def _study(content: dict[str, Any]) -> Study:
     rows = [
-        ConditionFigures(row["name"], row["family"], Figures(**row["figures"]))
+        ConditionFigures(
+            row["name"],
+            row["family"],
+            Figures(
+                row["figures"]["auc"],
+                tuple(PointFigures(**point) for point in row["figures"]["points"]),
+                tuple(PairAuc(**pair) for pair in row["figures"]["pairs"]),
+            ),
+        )
         for row in content["rows"]
     ]
-    return Study(**{**content, "rows": rows})
+    cuts = [Cut(**cut) for cut in content["cuts"]]
+    return Study(**{**content, "cuts": cuts, "rows": rows})
 
 
 def _count(done: int, total: int) -> None:
@@ -241,7 +229,11 @@ def _arguments() -> argparse.Namespace:
     rule = parser.add_mutually_exclusive_group()
     rule.add_argument("--threshold", type=float, help="instead of the bundle's own")
     rule.add_argument("--recall", type=float, help="the threshold with this recall when clean")
-    parser.add_argument("--limit", type=int, default=sys.maxsize, help="judge about so many images")
+    parser.add_argument("--limit", type=int, help="judge about so many images")
+    parser.add_argument(
+        "--quick", action="store_true", help="a dozen conditions, as many images of each class"
+    )
+    parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32")
     parser.add_argument("--device", default="cpu", help="cpu (default), cuda, mps or auto")
     parser.add_argument("--out", type=Path, help="write the table here, not to stdout")
     parser.add_argument("--json", type=Path, help="keep results here, and go on from them")
@@ -260,29 +252,54 @@ def _checked(arguments: argparse.Namespace) -> Path:
         raise UsageError(message, hint="Give what the bundles were trained with.")
     if arguments.out is not None:
         check_writable(arguments.out, force=False, replaceable=lambda _: False)
+    if arguments.limit is not None and arguments.limit < _BOTH:
+        message = f"--limit {arguments.limit}: both classes must be judged"
+        raise UsageError(message)
     return source
 
 
+def _chosen(
+    images: tuple[LabelledImage, ...], arguments: argparse.Namespace
+) -> tuple[LabelledImage, ...]:
+    if arguments.quick:
+        return balanced(images, arguments.limit or _QUICK_IMAGES)
+    return stratified(images, arguments.limit or sys.maxsize)
+
+
 def _main(arguments: argparse.Namespace) -> None:
-    source = _checked(arguments)
+    arguments.source = _checked(arguments)
     journal, shelf = Journal(arguments.json), Shelf()
     bundles = [
         load_bundle(Path(name) if Path(name).is_dir() else name) for name in arguments.bundles
     ]
     # All of them before the first is judged: what can be wrong is found early.
     parts = [
-        stratified(bundle_part(bundle, source, arguments.part), arguments.limit)
+        _chosen(bundle_part(bundle, arguments.source, arguments.part), arguments)
         for bundle in bundles
     ]
     studies = [
         run(bundle, images, arguments, journal, shelf)
         for bundle, images in zip(bundles, parts, strict=True)
     ]
+    text = tables([_column(one) for one in studies])
     if arguments.out is None:
-        sys.stdout.write(table(studies))
+        sys.stdout.write(text)
         return
     with new_file(arguments.out) as temporary:
-        temporary.write_text(table(studies), encoding="utf-8", newline="\n")
+        temporary.write_text(text, encoding="utf-8", newline="\n")
+
+
+def _column(study: Study) -> Column:
+    """Return a study as the tables show it."""
+    at = ", ".join(f"`{cut.name}` from logit {cut.flagged_from:.4f}" for cut in study.cuts)
+    number = {"float32": ""}.get(study.precision, f", computed in {study.precision}")
+    return Column(
+        rows=study.rows,
+        caption=(
+            f"`{study.bundle}` ({study.sha256[:12]}): {study.images} images of the {study.part} "
+            f"part, {study.positives} with pneumonia; operating points {study.rule}: {at}{number}."
+        ),
+    )
 
 
 def main() -> int:

@@ -20,6 +20,7 @@ from cxrscreen.cli import calibrate as calibrate_module
 from cxrscreen.cli import compare as compare_module
 from cxrscreen.cli import drift as drift_module
 from cxrscreen.cli import evaluate as evaluate_module
+from cxrscreen.cli import explain as explain_module
 from cxrscreen.cli import inspect as inspect_module
 from cxrscreen.cli import screen as screen_module
 from cxrscreen.cli import train as train_module
@@ -101,6 +102,7 @@ def translated(command: Callable[Parameters, None]) -> Callable[Parameters, None
 # In the order of the help: screen, then make a model, then find out what it is worth.
 app.command(name="screen")(translated(screen_module.screen))
 app.command(name="inspect")(translated(inspect_module.inspect))
+app.command(name="explain")(translated(explain_module.explain))
 app.command(name="train")(translated(train_module.train))
 app.command(name="evaluate")(translated(evaluate_module.evaluate))
 app.command(name="compare")(translated(compare_module.compare))

@@ -86,6 +86,7 @@ def inspect(
 
 
 def _checked(files: list[str], *, codecs: bool, png: Path | None) -> list[Source]:
+    from cxrscreen.cli.sources import require_file
     from cxrscreen.errors import UsageError
     from cxrscreen.intake.search.discover import locate
 
@@ -100,7 +101,7 @@ def _checked(files: list[str], *, codecs: bool, png: Path | None) -> list[Source
         raise UsageError(message, hint="Run inspect once for each file.")
     sources = [locate(named) for named in files]
     for source in sources:
-        _require_file(source.path)
+        require_file(source.path)
     return sources
 
 
@@ -139,20 +140,3 @@ def _print_codecs() -> None:
             ResultConsole(),
             [(row.name, row.uid, row.decoder, ", ".join(row.others)) for row in codec_table()],
         )
-
-
-def _require_file(path: Path) -> None:
-    from cxrscreen.errors import InputNotFoundError
-
-    try:
-        is_folder = path.stat() and path.is_dir()
-        if not is_folder and path.is_file():
-            with path.open("rb"):
-                pass
-    except OSError as error:
-        message = f"{path}: {error.strerror or 'cannot be opened'}"
-        raise InputNotFoundError(message, hint="Check the path and its permissions.") from error
-    if is_folder:
-        message = f"{path}: is a folder"
-        hint = "Give files, or screen the folder with 'cxrscreen screen'."
-        raise InputNotFoundError(message, hint=hint)

@@ -7,20 +7,16 @@ import io
 from dataclasses import dataclass
 from typing import Final
 
-import matplotlib as mpl
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from numpy.typing import NDArray
 from PIL import Image
 
 from cxrscreen.errors import printable
+from cxrscreen.reports.numbers import probability_text
+from cxrscreen.reports.overlay import colour_scale, overlay
 
-_COLOURS: Final = "plasma"
-#: Of the colour of a place, at most: the image stays visible under it.
-_OPACITY: Final = 0.6
 _LEGEND_PX: Final = (14, 240)
-#: A probability that would be rounded to 0 or 1.
-_TINY: Final = 0.0005
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -149,7 +145,7 @@ def render_gallery(gallery: ErrorGallery, *, version: str) -> str:
     # A file name may hold what no page can: halves of characters, control codes.
     environment.filters["name"] = printable
     environment.filters["count"] = lambda value: f"{value:,}"
-    environment.filters["probability"] = _probability
+    environment.filters["probability"] = probability_text
     environment.filters["score"] = _score
     environment.filters["radiograph"] = _radiograph
     environment.filters["overlay"] = _overlay
@@ -167,14 +163,6 @@ def _in_range(values: NDArray[np.float32]) -> bool:
     return bool(np.all((values >= 0.0) & (values <= 1.0)))
 
 
-def _probability(value: float) -> str:
-    if 0.0 < value < _TINY:
-        return "< 0.001"
-    if 1.0 - _TINY < value < 1.0:
-        return "> 0.999"
-    return f"{value:.3f}"
-
-
 def _score(value: float) -> str:
     return f"{value:.2f}".replace("-", "−")
 
@@ -184,21 +172,13 @@ def _radiograph(card: GalleryCard) -> str:
 
 
 def _overlay(card: GalleryCard) -> str:
-    """Return an image with its map: the stronger a place, the less of the image shows."""
     activation = np.zeros_like(card.pixels) if card.activation is None else card.activation
-    colours = mpl.colormaps[_COLOURS](activation)[..., :3]
-    opacity = _OPACITY * activation[..., None]
-    mixed = (1 - opacity) * card.pixels[..., None] + opacity * colours
-    return _png(np.rint(255 * mixed).astype(np.uint8))
+    return _png(overlay(card.pixels, activation))
 
 
 def _legend() -> str:
     height, width = _LEGEND_PX
-    values = np.tile(np.linspace(0.0, 1.0, width, dtype=np.float32), (height, 1))
-    # Over the grey of lungs, as the colours stand in the images.
-    pixels = np.full_like(values, 0.4)
-    card = GalleryCard("", 0, 0.0, 0.0, pixels, values)
-    return _overlay(card)
+    return _png(np.repeat(colour_scale(width)[None], height, axis=0))
 
 
 def _png(pixels: NDArray[np.uint8]) -> str:

@@ -146,6 +146,13 @@ def blur(image: torch.Tensor, sigma_px: float) -> torch.Tensor:
     return _convolve(padded, half, dimension=2).clamp_(0.0, 1.0)
 
 
+def unsharp(image: torch.Tensor, sigma_px: float, amount: float) -> torch.Tensor:
+    """Sharpen: add so many times what a Gaussian of that width takes away."""
+    if amount == 0.0:
+        return image
+    return torch.lerp(blur(image, sigma_px), image, 1.0 + amount).clamp_(0.0, 1.0)
+
+
 def resolution(image: torch.Tensor, side_px: int) -> torch.Tensor:
     """Reduce to a side and enlarge again, as an image that was stored small.
 

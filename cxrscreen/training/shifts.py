@@ -13,9 +13,17 @@ from typing import Final
 
 import torch
 
-from cxrscreen.training import distortions
+from cxrscreen.training import cues, distortions
+from cxrscreen.training.distortions import Warp
 
 Change = Callable[[torch.Tensor], torch.Tensor]
+
+#: The family of :data:`DIAGNOSTICS`.
+DIAGNOSTIC: Final = "diagnostic"
+
+#: Outside of this share of each side lies no lung in a frontal chest radiograph that shows both
+#: lungs whole; markers, collimation, arms and the table lie there.
+FRAME_SHARE: Final = 0.08
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +86,20 @@ def _gamma(exponent: float) -> Change:
     return partial(distortions.gamma, exponent=exponent)
 
 
+def _unsharp(sigma_px: float, amount: float) -> Change:
+    return partial(distortions.unsharp, sigma_px=sigma_px, amount=amount)
+
+
+def _warp(name: str, change: Warp) -> Condition:
+    return _fixed(name, "geometry", partial(distortions.warp, change=change))
+
+
 def _crop(share: float) -> Change:
     return partial(distortions.border_crop, left=share, right=share, top=share, bottom=share)
+
+
+def _grey_frame(share: float) -> Change:
+    return partial(distortions.border_erase, width=share, fill="mean")
 
 
 #: Lengths are in pixels of the network's image: a resolution that is not below its side
@@ -87,6 +107,10 @@ def _crop(share: float) -> Change:
 CONDITIONS: Final[tuple[Condition, ...]] = (
     _fixed("clean", "clean"),
     *(_fixed(f"blur, sigma {sigma:g} px", "blur", _blur(sigma)) for sigma in (0.5, 1, 2)),
+    *(
+        _fixed(f"sharpened × {1 + amount:g}", "unsharp", _unsharp(1.0, amount))
+        for amount in (0.5, 1, 2)
+    ),
     *(_fixed(f"JPEG, quality {quality}", "jpeg", _jpeg(quality)) for quality in (90, 70, 50, 30)),
     *(
         _fixed(f"resolution {side} px", "resolution", _resolution(side))
@@ -108,6 +132,8 @@ CONDITIONS: Final[tuple[Condition, ...]] = (
         )
         for offset in (-0.1, 0.1)
     ),
+    _fixed("equalised", "equalisation", cues.equalised),
+    _fixed("equalised in tiles (CLAHE)", "equalisation", cues.clahe),
     *(Condition(f"noise, std {std:g}", "noise", _Noise(std)) for std in (0.02, 0.05)),
     *(
         _fixed(f"border crop {share:.0%} of each side", "border_crop", _crop(share))
@@ -121,6 +147,12 @@ CONDITIONS: Final[tuple[Condition, ...]] = (
         )
         for share in (0.05, 0.1)
     ),
+    _fixed("outer 15% painted grey", "border_erase", _grey_frame(0.15)),
+    *(_warp(f"zoom × {zoom:g}", Warp(zoom=(zoom, zoom))) for zoom in (0.9, 1.1, 1.2)),
+    _warp("15% wider", Warp(zoom=(1.15, 1.0))),
+    _warp("15% higher", Warp(zoom=(1.0, 1.15))),
+    _warp("shifted by 5% to the right and down", Warp(shift=(0.05, 0.05))),
+    *(_warp(f"turned by {angle}°", Warp(rotation_degrees=angle)) for angle in (-10, 10)),
     _fixed("blur, sigma 1 px; JPEG, quality 50", "combination", _blur(1.0), _jpeg(50)),
     _fixed(
         "border crop 5%, gamma 0.7, resolution 128 px",
@@ -129,4 +161,40 @@ CONDITIONS: Final[tuple[Condition, ...]] = (
         _gamma(0.7),
         _resolution(128),
     ),
+)
+
+#: What a model should *not* be able to do: so little of the chest is left in these that who still
+#: tells the classes apart goes by something else. They count in no mean.
+DIAGNOSTICS: Final[tuple[Condition, ...]] = (
+    _fixed(
+        f"border only: all but the outer {FRAME_SHARE:.0%} hidden",
+        DIAGNOSTIC,
+        partial(cues.without_centre, width=FRAME_SHARE),
+    ),
+    _fixed(
+        f"centre only: the outer {FRAME_SHARE:.0%} hidden",
+        DIAGNOSTIC,
+        partial(distortions.border_erase, width=FRAME_SHARE),
+    ),
+    _fixed("resolution 8 px", DIAGNOSTIC, _resolution(8)),
+    _fixed("resolution 16 px", DIAGNOSTIC, _resolution(16)),
+)
+
+#: Names of the conditions that tell two models apart soonest: the worst of their families.
+QUICK: Final = frozenset(
+    {
+        "clean",
+        "blur, sigma 2 px",
+        "gamma 1.4",
+        "noise, std 0.05",
+        "border crop 10% of each side",
+        "border crop 5%, gamma 0.7, resolution 128 px",
+        "sharpness beyond the other class",
+        "grey levels of an image of the other class",
+        "frame of the other class, 12%",
+        "normal images with sharpness and levels of pneumonia",
+        "sharpness, levels and frame of the other class",
+        "sharpness and levels of the other class, resolution 128 px, JPEG 50",
+        DIAGNOSTICS[0].name,
+    }
 )

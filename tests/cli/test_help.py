@@ -24,6 +24,7 @@ finally:
         ["--help"],
         ["screen", "--help"],
         ["inspect", "--help"],
+        ["explain", "--help"],
         ["train", "--help"],
         ["calibrate", "--help"],
         ["evaluate", "--help"],

@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from cxrscreen.training import distortions
 from cxrscreen.training.distortions import Warp
-from cxrscreen.training.shifts import CONDITIONS
+from cxrscreen.training.shifts import CONDITIONS, DIAGNOSTICS
 
 SIDE = 48
 
@@ -44,6 +44,7 @@ CALLS = st.one_of(
     st.tuples(st.just(distortions.contrast), st.tuples(st.floats(0.1, 5))),
     st.tuples(st.just(distortions.brightness), st.tuples(st.floats(-1, 1))),
     st.tuples(st.just(distortions.blur), st.tuples(st.floats(0, 20))),
+    st.tuples(st.just(distortions.unsharp), st.tuples(st.floats(0.1, 5), st.floats(0, 4))),
     st.tuples(st.just(distortions.resolution), st.tuples(st.integers(1, 2 * SIDE))),
     st.tuples(st.just(distortions.jpeg), st.tuples(st.integers(1, 95))),
     st.tuples(
@@ -76,6 +77,7 @@ def test_shape_and_range_are_kept_and_the_argument_too(call, seed):
         ("contrast", (1.0,)),
         ("brightness", (0.0,)),
         ("blur", (0.0,)),
+        ("unsharp", (1.0, 0.0)),
         ("resolution", (SIDE,)),
         ("border_erase", (0.0,)),
         ("noise", (0.0, torch.Generator())),
@@ -223,9 +225,10 @@ def test_what_is_cropped_does_not_come_back_when_the_image_shrinks():
 
 
 def test_the_conditions_are_named_once_and_change_what_they_say():
-    assert len({condition.name for condition in CONDITIONS}) == len(CONDITIONS)
+    every = (*CONDITIONS, *DIAGNOSTICS)
+    assert len({condition.name for condition in every}) == len(every)
     image = picture(side=224)
-    for condition in CONDITIONS:
+    for condition in every:
         result = pickle.loads(pickle.dumps(condition)).distort(image, 3)  # noqa: S301 - our own
         assert result.shape == image.shape
         assert 0 <= float(result.min()) <= float(result.max()) <= 1

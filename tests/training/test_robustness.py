@@ -6,7 +6,6 @@ import dataclasses
 import json
 import shutil
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +15,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from PIL import Image
-from scipy.special import expit
 from sklearn.metrics import roc_auc_score
 from torch import nn
 
@@ -30,19 +28,26 @@ from cxrscreen.model.document import BundleDocument, PartDocument
 from cxrscreen.model.predictor import Predictor
 from cxrscreen.study.bundle_part import bundle_part
 from cxrscreen.training.robustness import (
-    ConditionFigures,
-    Figures,
+    Judge,
     ResizedImages,
+    balanced,
     distorted_logits,
-    judged_under,
-    mean_figures,
-    probabilities_of,
     read_resized,
     stratified,
     threshold_for_recall,
-    worst_figures,
 )
-from cxrscreen.training.shifts import CONDITIONS
+from cxrscreen.training.shift_table import (
+    ConditionFigures,
+    Cut,
+    Figures,
+    PointFigures,
+    by_family,
+    conditions_for,
+    overall,
+    reference_of,
+    shift_table,
+)
+from cxrscreen.training.shifts import CONDITIONS, DIAGNOSTICS, QUICK, Condition
 from tools import robustness as tool
 
 SEED = 3
@@ -105,15 +110,13 @@ def bundle(packaged, images) -> ModelBundle:
     return dataclasses.replace(packaged, network=MeanGrey(), document=document)
 
 
-@dataclass(frozen=True)
-class Darker:
-    """A distortion that spoils what it is given, and adds what it can tell of the index."""
+def darker(image: torch.Tensor, index: int) -> torch.Tensor:
+    """Spoil what is given, and add what can be told of the index."""
+    return image.mul_(0.5).add_(index / 100)
 
-    name: str = "darker"
-    family: str = "grey"
 
-    def distort(self, image: torch.Tensor, index: int) -> torch.Tensor:
-        return image.mul_(0.5).add_(index / 100)
+def judge_of(bundle: ModelBundle) -> Judge:
+    return Judge(bundle.network, bundle.spec)
 
 
 @pytest.mark.parametrize("part", ["training", "validation", "calibration"])
@@ -157,14 +160,16 @@ def test_clean_logits_are_those_of_screening(packaged, bundle, images):
     assert read.labels.tolist() == [image.label for image in part]
     inputs = [preprocess.normalise(pixels, packaged.spec) for pixels in read.pixels]
     expected = Predictor(packaged, torch.device("cpu")).logits(inputs)
-    np.testing.assert_allclose(distorted_logits(packaged, read.pixels), expected, atol=1e-5)
+    np.testing.assert_allclose(
+        distorted_logits(judge_of(packaged), read.pixels), expected, atol=1e-5
+    )
 
 
 def test_a_condition_acts_before_normalisation_and_spoils_nothing(bundle):
     count = 70  # more than two batches
     pixels = torch.rand(count, 1, 8, 8, generator=torch.Generator().manual_seed(1))
     before = pixels.clone()
-    logits = distorted_logits(bundle, pixels, Darker().distort)
+    logits = distorted_logits(judge_of(bundle), pixels, darker)
     assert torch.equal(pixels, before)
     grey = before.mean(dim=(1, 2, 3)).double().numpy() / 2 + np.arange(count) / 100
     expected = (grey - bundle.spec.mean) / bundle.spec.std
@@ -174,13 +179,48 @@ def test_a_condition_acts_before_normalisation_and_spoils_nothing(bundle):
 def test_the_figures_of_a_condition_against_scikit_learn(bundle):
     rng = np.random.default_rng(2)
     labels = rng.integers(0, 2, 60)
+    series = np.where(labels, rng.choice(["bacteria", "virus"], 60), "IM")
     pixels = torch.from_numpy(rng.random((60, 1, 8, 8), dtype=np.float32))
-    row = judged_under(Darker(), bundle, ResizedImages(pixels, labels), threshold=0.3)
-    scores = expit(distorted_logits(bundle, pixels, Darker().distort))
+    images = ResizedImages(pixels, labels, tuple(series))
+    cuts = [Cut("one", 0.3, 0.3), Cut("two", 0.4, 0.2)]
+    told = []
+    [row] = shift_table(
+        judge_of(bundle),
+        images,
+        [Condition("darker", "grey", darker)],
+        cuts=cuts,
+        on_row=told.append,
+    )
+    scores = distorted_logits(judge_of(bundle), pixels, darker)
+    assert told == [row]
     assert (row.name, row.family) == ("darker", "grey")
     assert row.figures.auc == pytest.approx(roc_auc_score(labels, scores))
-    assert row.figures.recall == pytest.approx(np.mean(scores[labels == 1] >= 0.3))
-    assert row.figures.specificity == pytest.approx(np.mean(scores[labels == 0] < 0.3))
+    for point, found, flagged in zip(row.figures.points, (0.3, 0.2), (0.3, 0.4), strict=True):
+        assert point.recall == pytest.approx(np.mean(scores[labels == 1] >= found))
+        assert point.specificity == pytest.approx(np.mean(scores[labels == 0] < flagged))
+    assert [(p.normal, p.pneumonia) for p in row.figures.pairs] == [
+        ("IM", "bacteria"),
+        ("IM", "virus"),
+    ]
+    for pair in row.figures.pairs:
+        chosen = (labels == 0) | (series == pair.pneumonia)
+        assert pair.auc == pytest.approx(roc_auc_score(labels[chosen], scores[chosen]))
+
+
+def test_without_operating_points_the_clean_images_give_them(bundle):
+    rng = np.random.default_rng(4)
+    labels = np.arange(80) % 2
+    pixels = torch.from_numpy(rng.random((80, 1, 8, 8), dtype=np.float32))
+    [row] = shift_table(judge_of(bundle), ResizedImages(pixels, labels), CONDITIONS[:1])
+    assert [point.point for point in row.figures.points] == ["recall-0.95", "recall-0.98"]
+    assert row.figures.points[0].recall == pytest.approx(38 / 40)
+    assert row.figures.points[1].recall == pytest.approx(40 / 40)
+    assert row.figures.pairs == ()
+
+
+def test_all_images_need_labels_and_series():
+    with pytest.raises(ValueError, match="differ in number"):
+        ResizedImages(torch.zeros(2, 1, 8, 8), np.array([0, 1]), ("IM",))
 
 
 @given(
@@ -201,11 +241,6 @@ def test_the_threshold_is_the_highest_with_the_recall(scores, recall, seed):
         threshold_for_recall(np.zeros_like(labels), scores, recall)
 
 
-@given(arrays.arrays(np.float64, 5, elements=st.floats(-1e4, 1e4)))
-def test_probabilities_are_the_logistic(logits):
-    np.testing.assert_allclose(probabilities_of(logits), expit(logits), atol=1e-12)
-
-
 @given(labels=st.lists(st.integers(0, 1), max_size=60), limit=st.integers(2, 50))
 def test_fewer_images_keep_both_classes_and_their_order(labels, limit):
     given_images = [
@@ -221,13 +256,47 @@ def test_fewer_images_keep_both_classes_and_their_order(labels, limit):
         assert list(kept) == given_images
 
 
-def test_mean_and_worst_are_taken_column_by_column():
-    rows = [
-        ConditionFigures("a", "f", Figures(auc=0.9, recall=0.5, specificity=1.0)),
-        ConditionFigures("b", "f", Figures(auc=0.8, recall=0.7, specificity=0.6)),
+@given(labels=st.lists(st.integers(0, 1), max_size=60), limit=st.integers(2, 50))
+def test_a_balanced_choice_has_as_many_of_each_class_as_there_are(labels, limit):
+    given_images = [
+        LabelledImage(Path(f"{index}"), f"{index}", label, f"{index}")
+        for index, label in enumerate(labels)
     ]
-    assert worst_figures(rows) == Figures(auc=0.8, recall=0.5, specificity=0.6)
-    assert mean_figures(rows).recall == pytest.approx(0.6)
+    kept = balanced(given_images, limit)
+    assert [image for image in given_images if image in kept] == list(kept)
+    assert len(kept) == min(len(labels), limit)
+    if len(labels) > limit:
+        counts = [sum(image.label == label for image in kept) for label in (0, 1)]
+        rarest = min(labels.count(0), labels.count(1))
+        assert min(counts) == min(limit // 2, rarest)
+
+
+def test_mean_and_worst_are_taken_column_by_column_and_leave_diagnostics_out():
+    rows = [
+        ConditionFigures("a", "f", Figures(0.9, (PointFigures("p", 0.5, 1.0),))),
+        ConditionFigures("b", "f", Figures(0.8, (PointFigures("p", 0.7, 0.6),))),
+        ConditionFigures("c", "g", Figures(0.7, (PointFigures("p", 0.9, 0.9),))),
+        ConditionFigures("d", "diagnostic", Figures(0.1, (PointFigures("p", 0.0, 0.0),))),
+    ]
+    families = by_family(rows)
+    assert list(families) == ["f", "g", "diagnostic"]
+    assert families["f"].worst == Figures(0.8, (PointFigures("p", 0.5, 0.6),))
+    assert families["f"].mean.points[0].recall == pytest.approx(0.6)
+    assert overall(rows).worst == Figures(0.7, (PointFigures("p", 0.5, 0.6),))
+    assert overall(rows).mean.auc == pytest.approx(0.8)
+
+
+def test_a_quick_look_is_a_selection_that_has_all_it_names(bundle, images):
+    part = bundle_part(bundle, images, "validation")
+    read = read_resized(part, bundle.spec)
+    assert set(read.series) == {"IM", "virus"}
+    reference = reference_of(bundle_part(bundle, images, "training"), bundle.spec)
+    every = conditions_for(read, reference)
+    names = [condition.name for condition in every]
+    assert len(set(names)) == len(names)
+    quick = [condition.name for condition in conditions_for(read, reference, quick=True)]
+    assert quick == [name for name in names if name in QUICK]
+    assert len(quick) == len(QUICK)
 
 
 @pytest.fixture
@@ -253,10 +322,12 @@ def test_the_tool_writes_the_same_table_after_an_interruption(
     assert said.out == ""
     assert "clean: AUC" in said.err
     lines = out.read_text().splitlines()
-    assert lines[0].count("|") == 8
+    # Of each bundle the AUC, and two figures at each of two operating points.
+    assert lines[0].count("|") == 12
     assert [line.split(" | ")[0][2:] for line in lines if line.startswith("| ")][2:3] == ["clean"]
-    for condition in CONDITIONS:
+    for condition in (*CONDITIONS, *DIAGNOSTICS):
         assert sum(line.startswith(f"| {condition.name} |") for line in lines) == 1
+    assert any(line.startswith("| IM against virus |") for line in lines)
     assert any(line.startswith("| *blur: worst* |") for line in lines)
     assert load_bundle(folder).sha256[:12] in lines[-1]
     # What an interrupted run leaves: some conditions less.
@@ -277,10 +348,12 @@ def test_the_threshold_of_a_recall_has_it_on_clean_images(
     folder, images, tmp_path, monkeypatch, capsys
 ):
     kept = tmp_path / "r.json"
-    assert run(monkeypatch, folder, "--data", images, "--recall", 0.8, "--json", kept) == 0
+    assert (
+        run(monkeypatch, folder, "--data", images, "--recall", 0.8, "--json", kept, "--quick") == 0
+    )
     study = json.loads(kept.read_text())["studies"][0]
     clean = next(row for row in study["rows"] if row["name"] == "clean")
-    assert clean["figures"]["recall"] >= 0.8
+    assert clean["figures"]["points"][0]["recall"] >= 0.8
     assert "recall 0.8 on clean images" in capsys.readouterr().out
 
 
@@ -292,6 +365,7 @@ def test_what_cannot_be_studied_is_one_line(folder, images, tmp_path, monkeypatc
         ((folder, "--data", tmp_path / "no"), "no such folder"),
         ((tmp_path / "no", "--data", images), "no such bundle folder"),
         ((folder, "--data", images, "--recall", 1.5), "--recall 1.5"),
+        ((folder, "--data", images, "--limit", 1), "--limit 1"),
         ((folder, "--data", images, "--json", tmp_path / "other.json"), "other.json"),
         ((folder, "--data", images, "--out", tmp_path / "there.md"), "exists already"),
     ):
