@@ -61,6 +61,18 @@ class OutputError(CxrScreenError):
     """An output exists already or cannot be written."""
 
 
+class InputLostError(CxrScreenError):
+    """The folder or share that the inputs lie in has gone away during a run."""
+
+
+class JournalError(CxrScreenError):
+    """A journal is of another run, or another process holds it."""
+
+
+class UnusableJournalError(JournalError):
+    """A journal is damaged, or of another version."""
+
+
 class ConfigError(CxrScreenError):
     """A configuration file does not parse or says something impossible."""
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import contextlib
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -176,7 +176,7 @@ def screen_images(
     *,
     earlier: Iterable[tuple[Identity, str]] = (),
     start: int = 0,
-) -> Iterator[ScreenedImage]:
+) -> Generator[ScreenedImage]:
     """Screen inputs and keep, beside each row, the pixels that were judged.
 
     Parameters
@@ -226,7 +226,7 @@ def _images(
     judge: _Judge,
     duplicates: Duplicates | None,
     options: ScreenOptions,
-) -> Iterator[ScreenedImage]:
+) -> Generator[ScreenedImage]:
     workers = default_workers() if options.workers is None else options.workers
     remaining = (inputs[place] for place in range(start, len(inputs)))
     with contextlib.ExitStack() as open_pool:

@@ -24,14 +24,15 @@ from matplotlib.patches import Rectangle
 from PIL import Image
 from rich.console import Console
 
-from cxrscreen import load_bundle, screen
+from cxrscreen import __version__, load_bundle, screen
 from cxrscreen.config import load_training_config
 from cxrscreen.data.dataset import LabelledImage
 from cxrscreen.errors import ImageRefusedError
 from cxrscreen.intake import open_image
 from cxrscreen.pipeline import Tally
 from cxrscreen.records import ScreenRow, Source
-from cxrscreen.reports.console import is_flagged, print_run
+from cxrscreen.reports.console import FlaggedImage, print_run
+from cxrscreen.reports.table import RunFacts, report_cells
 from cxrscreen.training.preview import draw_preview
 from cxrscreen.vocabulary import Decision
 
@@ -60,9 +61,18 @@ def main() -> None:
     tally = Tally()
     for row in rows:
         tally.add(row)
+    facts = RunFacts(
+        bundle.name, bundle.sha256, bundle.calibration, bundle.default_point, __version__
+    )
+    flagged = [
+        FlaggedImage.of(report_cells(row, facts), warnings=len(row.warnings))
+        for row in rows
+        if row.decision in {Decision.POSITIVE, Decision.INDETERMINATE}
+    ]
+    flagged.sort(key=lambda image: -image.probability)
     print_run(
         console,
-        [row for row in rows if is_flagged(row)],
+        flagged,
         tally.summary(seconds=seconds),
         bundle=bundle.name,
         point=bundle.default_point,

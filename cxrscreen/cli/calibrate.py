@@ -110,7 +110,7 @@ def calibrate(
     preprocessing and its engine. Where the images are too few for what is
     asked, it says how many are needed and writes nothing (exit code 2).
     """
-    from cxrscreen.errors import CalibrationError, UsageError
+    from cxrscreen.errors import UsageError
     from cxrscreen.output import check_writable, is_programme, is_site_calibration, new_file
 
     for option, value in (("--confidence", confidence), ("--prevalence", prevalence)):
@@ -162,11 +162,7 @@ def calibrate(
     from cxrscreen.study.programme import programme_of, write_programme
 
     model = load_bundle(bundle)
-    found = reading.images(model, data, part)
-    if found.trained_on:
-        message = f"{data}: the model was trained on {found.trained_on:,} of the images"
-        hint = "Take --part calibration, or images that it has not seen."
-        raise CalibrationError(message, hint=hint)
+    found = reading.images(model, data, part, unseen=True)
     rows = reading.screen(model, found, reading.screen_options())
     fitted = fit_calibration(model, rows, aims, name=site, site_prevalence=prevalence)
     shown: tuple[ProgrammeRow, ...] = ()

@@ -52,6 +52,7 @@ def compare(
     config: options.Config = None,
     layout: options.LayoutOption = None,
     patient_pattern: options.PatientPattern = None,
+    allow_one_class: options.AllowOneClass = False,
     batch_size: options.BatchSize = 16,
     device: options.DeviceOption = options.Device.AUTO,
     allow_out_of_scope: options.AllowOutOfScope = False,
@@ -112,7 +113,8 @@ def compare(
         made = [read_predictions(path) for path in files]
     else:
         made, notes = _judged(reading, names, data, part)
-    written = write_comparison(out, measure_side_by_side(made, design), notes=notes, force=force)
+    side_by_side = measure_side_by_side(made, design, one_class=allow_one_class)
+    written = write_comparison(out, side_by_side, notes=notes, force=force)
     if not quiet:
         print_page(written.page, out / PAGE)
 
@@ -125,7 +127,7 @@ def _judged(
     from cxrscreen.model.bundle import load_bundle
 
     models = [load_bundle(name) for name in names]
-    found = [reading.images(model, data, part) for model in models]
+    found = [reading.images(model, data, part, named=True) for model in models]
     if any(one.images != found[0].images for one in found[1:]):
         message = f"--part {part}: the models were not made from the same parts of {data}"
         hint = "Give data that none of them was trained on, without --part."

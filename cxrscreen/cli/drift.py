@@ -62,6 +62,7 @@ def drift(
     if something has.
     """
     from cxrscreen import __version__
+    from cxrscreen.cli.options import require_share
     from cxrscreen.drift.compare import compare
     from cxrscreen.errors import UsageError
     from cxrscreen.output import check_writable, new_file
@@ -70,9 +71,7 @@ def drift(
     from cxrscreen.reports.read import read_report
 
     for name, value in (("--alpha", alpha), ("--recall", recall)):
-        if value is not None and not 0.0 < value < 1.0:
-            message = f"{name} {value:g} is not between 0 and 1"
-            raise UsageError(message)
+        require_share(name, value)
     if recall is not None and truth is None:
         message = "--recall is watched only with --truth"
         raise UsageError(message, hint="Give the truth, or leave it out.")

@@ -67,6 +67,7 @@ def evaluate(
     config: options.Config = None,
     layout: options.LayoutOption = None,
     patient_pattern: options.PatientPattern = None,
+    allow_one_class: options.AllowOneClass = False,
     batch_size: options.BatchSize = 16,
     device: options.DeviceOption = options.Device.AUTO,
     allow_out_of_scope: options.AllowOutOfScope = False,
@@ -126,7 +127,7 @@ def evaluate(
     else:
         message = "nothing to evaluate"
         raise UsageError(message, hint="Give --data, or --predictions.")
-    measured = measure(made, design, columns)
+    measured = measure(made, design, columns, one_class=allow_one_class)
     show_errors = None
     if gallery and model is not None and found is not None:
         from cxrscreen.study.gallery import error_gallery

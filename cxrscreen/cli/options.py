@@ -61,6 +61,13 @@ AllowForProcessing = Annotated[
     bool,
     typer.Option("--allow-for-processing", help="Judge raw detector data (FOR PROCESSING) too."),
 ]
+AllowOneClass = Annotated[
+    bool,
+    typer.Option(
+        "--allow-one-class",
+        help="Measure images of one class too; what needs both classes has no value.",
+    ),
+]
 CalibrationFile = Annotated[
     str | None,
     typer.Option(

@@ -98,9 +98,25 @@ class Reading:
         )
 
     def images(
-        self, model: ModelBundle, data: Path, part: str | None, by: Sequence[str] = ()
+        self,
+        model: ModelBundle,
+        data: Path,
+        part: str | None,
+        by: Sequence[str] = (),
+        *,
+        unseen: bool = False,
+        named: bool = False,
     ) -> StudyImages:
         """Return the images of a study, after saying what is to be known of them.
+
+        Parameters
+        ----------
+        model, data, part, by
+            As for :func:`cxrscreen.study.images.study_images`.
+        unseen
+            Refuse images that the model was trained on.
+        named
+            Begin what is said with the name of the model: there are others.
 
         Raises
         ------
@@ -108,8 +124,10 @@ class Reading:
             As :func:`cxrscreen.study.images.study_images`.
         UsageError
             The output would lie among the images.
+        CalibrationError
+            ``unseen``, and the model was trained on some of them.
         """
-        from cxrscreen.errors import printable
+        from cxrscreen.errors import CalibrationError, printable
         from cxrscreen.study.images import study_images
 
         found = study_images(
@@ -120,9 +138,13 @@ class Reading:
             columns=[column for column in by if column not in COMMON_COLUMNS],
         )
         _require_outside(self.out, data, found.images)
+        if unseen and found.trained_on:
+            message = f"{data}: the model was trained on {found.trained_on:,} of the images"
+            hint = "Take --part calibration, or images that it has not seen."
+            raise CalibrationError(message, hint=hint)
         if not self.quiet:
             for note in found.notes:
-                typer.echo(printable(note), err=True)
+                typer.echo(printable(f"{model.name}: {note}" if named else note), err=True)
         return found
 
     def screen(

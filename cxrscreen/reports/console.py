@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import heapq
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Self
 
 from rich.console import Console, Group, RenderableType
 from rich.markup import escape
@@ -11,7 +12,8 @@ from rich.table import Table
 from rich.text import Text
 
 from cxrscreen.errors import printable
-from cxrscreen.records import OperatingPoint, RunSummary, ScreenRow
+from cxrscreen.records import OperatingPoint, RunSummary
+from cxrscreen.reports.table import Cell
 from cxrscreen.vocabulary import REJECT_MEANING, Decision
 
 _STYLE = {
@@ -25,22 +27,47 @@ _FLAGGED = (Decision.POSITIVE, Decision.INDETERMINATE)
 MAX_FLAGGED = 20
 
 
+@dataclass(frozen=True, slots=True)
+class FlaggedImage:
+    """What the console says of an image that is flagged for reading."""
+
+    image: str
+    decision: Decision
+    probability: float
+    view: str
+    age_years: float | None
+    warnings: int
+
+    @classmethod
+    def of(cls, cells: Mapping[str, Cell], *, warnings: int) -> Self:
+        """Return it for a row of the report, and the number of its warnings."""
+        frame, age = cells["frame"], cells["age_years"]
+        return cls(
+            image=f"{cells['source']} frame {frame}" if frame else str(cells["source"]),
+            decision=Decision(str(cells["decision"])),
+            probability=float(cells["probability"] or 0.0),
+            view=str(cells["view"]),
+            age_years=None if age is None else float(age),
+            warnings=warnings,
+        )
+
+
 def print_run(
     console: Console,
-    rows: Sequence[ScreenRow],
+    flagged: Sequence[FlaggedImage],
     summary: RunSummary,
     *,
     bundle: str,
     point: OperatingPoint,
 ) -> None:
-    """Print flagged images, highest probability first, then counts by decision and code.
+    """Print flagged images, the most urgent first, then counts by decision and code.
 
     Parameters
     ----------
     console
         Where to print.
-    rows
-        The flagged rows, in any order, or as many of them as :func:`most_urgent` keeps.
+    flagged
+        The most urgent images, in that order; up to :data:`MAX_FLAGGED` are shown.
     summary
         The counts.
     bundle
@@ -49,11 +76,11 @@ def print_run(
         The operating point of the decisions.
     """
     parts: list[RenderableType] = []
-    if rows:
-        shown = most_urgent(rows)
+    if flagged:
+        shown = flagged[:MAX_FLAGGED]
         parts.append(_flagged_table(shown))
-        flagged = sum(summary.by_decision.get(decision, 0) for decision in _FLAGGED)
-        hidden = flagged - len(shown)
+        everything = sum(summary.by_decision.get(decision, 0) for decision in _FLAGGED)
+        hidden = everything - len(shown)
         if hidden > 0:
             parts.append(Text(f"... and {hidden} more flagged, all in the report", style="dim"))
     parts.append(_decision_table(summary))
@@ -78,36 +105,21 @@ def _thresholds(point: OperatingPoint) -> str:
     return f"{positive}, indeterminate from {point.lower_threshold:.4g}"
 
 
-def is_flagged(row: ScreenRow) -> bool:
-    """Return whether a row belongs on top: positive, or not safely negative."""
-    return row.decision in _FLAGGED
-
-
-def most_urgent(rows: Iterable[ScreenRow]) -> list[ScreenRow]:
-    """Return the flagged rows that the console shows, highest probability first."""
-    return heapq.nlargest(
-        MAX_FLAGGED, rows, key=lambda row: row.prediction.probability if row.prediction else 0.0
-    )
-
-
-def _flagged_table(rows: Sequence[ScreenRow]) -> Table:
+def _flagged_table(images: Sequence[FlaggedImage]) -> Table:
     table = Table(title="Flagged for reading", title_justify="left", title_style="bold")
     table.add_column("image", overflow="fold")
     table.add_column("probability", justify="right")
     table.add_column("view")
     table.add_column("age", justify="right")
     table.add_column("!", justify="right", header_style="bold")
-    for row in rows:
-        age = row.record.age_years
+    for image in images:
+        age = image.age_years
         table.add_row(
-            escape(printable(str(row.record.source))),
-            Text(
-                f"{row.prediction.probability:.3f}" if row.prediction else "",
-                style=_STYLE[row.decision],
-            ),
-            row.record.view.value.lower(),
+            escape(printable(image.image)),
+            Text(f"{image.probability:.3f}", style=_STYLE[image.decision]),
+            image.view.lower(),
             "?" if age is None else f"{age:.0f}",
-            str(len(row.warnings) or ""),
+            str(image.warnings or ""),
         )
     table.caption = "! = number of warnings on the row, spelled out in the report"
     table.caption_justify = "left"

@@ -27,6 +27,8 @@ _STYLE = {
     Verdict.TOO_FEW: "dim",
 }
 _LEAST_P: Final = 0.001
+#: From here on a wealth is shown by its power of ten.
+_LARGE_WEALTH: Final = 1e6
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,13 +211,17 @@ def _watch_table(watch: RecallWatch, truth: Truth) -> Table:
         ("further images of a patient", f"{truth.repeated:,}"),
         ("truth known, of flagged", f"{truth.known_flagged:.0%}"),
         ("truth known, of negative", f"{truth.known_unflagged:.0%}"),
-        ("highest wealth", f"{watch.highest:,.2f}"),
+        ("highest wealth", _wealth(watch.highest)),
         ("alarm from", f"{1 / watch.alpha:,.0f}"),
         ("alarm", f"after {watch.alarm_after:,} positives" if watch.alarm_after else "none"),
     ):
         style = "bold red" if name == "alarm" and watch.alarm_after else ""
         table.add_row(name, Text(value, style=style))
     return table
+
+
+def _wealth(value: float) -> str:
+    return f"{value:,.2f}" if value < _LARGE_WEALTH else f"{value:.1e}"
 
 
 def _verdict(found: DriftFindings) -> Text:

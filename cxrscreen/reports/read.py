@@ -107,6 +107,22 @@ class Report:
         return values.pop()
 
 
+def has_unscreened(path: Path) -> bool:
+    """Return whether a report has a row that is ``NOT_SCREENED``, without keeping its rows.
+
+    Raises
+    ------
+    PredictionsError
+        It cannot be read.
+    """
+    try:
+        with path.open(encoding="utf-8", errors="backslashreplace", newline="") as stream:
+            return any(row["status"] == _NOT_SCREENED for row in csv.DictReader(stream))
+    except (OSError, KeyError, csv.Error) as error:
+        message = f"{path}: cannot be read"
+        raise PredictionsError(message, hint=_NOT_A_REPORT) from error
+
+
 def read_report(path: Path) -> Report:
     """Read and check a report.
 

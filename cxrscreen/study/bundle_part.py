@@ -37,14 +37,16 @@ def bundle_part(bundle: ModelBundle, data: Path, part: str) -> tuple[LabelledIma
         The bundle was made without such a part, or by another version.
     """
     training = bundle.document.training
-    recorded = {
+    parts = {
         "training": training.training,
         "validation": training.validation,
         "calibration": training.calibration,
-    }.get(part)
+    }
+    recorded = parts.get(part)
     if recorded is None:
         message = f"{bundle.name}: was made without a {part} part"
-        raise BundleError(message, hint="Take validation.")
+        there = [name for name, one in parts.items() if one is not None]
+        raise BundleError(message, hint=f"It has: {', '.join(there)}.")
     try:
         # No more than what decides the split: the rest may be of an earlier version.
         config = DataConfig.model_validate(training.config["data"])

@@ -64,7 +64,13 @@ class Measurement:
         return self.points[0].assessment
 
 
-def measure(predictions: Predictions, design: Design, by: Sequence[str] = ()) -> Measurement:
+def measure(
+    predictions: Predictions,
+    design: Design,
+    by: Sequence[str] = (),
+    *,
+    one_class: bool = False,
+) -> Measurement:
     """Measure a model on the images that it screened.
 
     Parameters
@@ -75,13 +81,15 @@ def measure(predictions: Predictions, design: Design, by: Sequence[str] = ()) ->
         Level, resamples, seed and prevalence.
     by
         Columns to form subgroups by.
+    one_class
+        Measure images of one class too: what needs both has no value, but a reason.
 
     Raises
     ------
     PredictionsError
-        There is no such column, or no image was screened.
+        There is no such column, no image was screened, or all that were are of one class.
     """
-    _require_judged(predictions)
+    _require_judged(predictions, one_class=one_class)
     arrays = predictions.arrays()
     thresholds: list[tuple[str, RunPoint, float]] = []
     for point in predictions.run.points:
@@ -153,14 +161,25 @@ class SideBySide:
     given: tuple[Predictions, ...]
 
 
-def measure_side_by_side(models: Sequence[Predictions], design: Design) -> SideBySide:
+def measure_side_by_side(
+    models: Sequence[Predictions], design: Design, *, one_class: bool = False
+) -> SideBySide:
     """Compare models on the images that all of them screened, each at its own point.
+
+    Parameters
+    ----------
+    models
+        Two or more; the others are compared with the first.
+    design
+        Level, resamples, seed and prevalence.
+    one_class
+        As for :func:`measure`.
 
     Raises
     ------
     PredictionsError
-        The predictions are not of the same images, labels and patients, or no image was
-        screened by all.
+        The predictions are not of the same images, labels and patients, no image was
+        screened by all, or all that were are of one class.
     MetricError
         There are fewer than two models.
     """
@@ -169,9 +188,12 @@ def measure_side_by_side(models: Sequence[Predictions], design: Design) -> SideB
         raise MetricError(message, hint="Give two bundles or two files of predictions.")
     first = models[0]
     truth = {image.name: (image.label, image.patient) for image in first.images}
-    for other in models[1:]:
+    for number, other in enumerate(models[1:], start=2):
         if {image.name: (image.label, image.patient) for image in other.images} != truth:
-            message = f"{other.run.bundle} and {first.run.bundle}: predictions of different images"
+            message = (
+                f"model 1 ({first.run.bundle}) and model {number} ({other.run.bundle}): "
+                "predictions of different images"
+            )
             hint = "Evaluate both on the same data."
             raise PredictionsError(message, hint=hint)
     judged = set.intersection(*({image.name for image in one.judged} for one in models))
@@ -179,6 +201,7 @@ def measure_side_by_side(models: Sequence[Predictions], design: Design) -> SideB
         message = "no image was screened by all models"
         raise PredictionsError(message, hint="See the reject codes of their predictions.")
     common = tuple(_only(one, judged) for one in models)
+    _require_judged(common[0], one_class=one_class)
     names = _distinct([one.run.bundle for one in models])
     reference = common[0].arrays()
     contenders = []
@@ -218,7 +241,14 @@ def _distinct(names: Sequence[str]) -> tuple[str, ...]:
     )
 
 
-def _require_judged(predictions: Predictions) -> None:
-    if not predictions.judged:
+def _require_judged(predictions: Predictions, *, one_class: bool) -> None:
+    judged = predictions.judged
+    if not judged:
         message = f"none of {len(predictions.images)} images was screened"
         raise PredictionsError(message, hint="See 'cxrscreen inspect' for why one is refused.")
+    found = sum(image.label for image in judged)
+    if not one_class and found in {0, len(judged)}:
+        missing = "is normal" if found else "shows pneumonia"
+        message = f"one class only: none of the {len(judged):,} images screened {missing}"
+        hint = "Check the labels; --allow-one-class measures what one class can tell."
+        raise PredictionsError(message, hint=hint)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import asdict
 from typing import Any
 
 from cxrscreen.evaluation.estimates import Assessment, Estimate
@@ -136,6 +137,7 @@ def as_document(measurement: Measurement) -> dict[str, Any]:
         "schema_version": 1,
         "kind": "cxrscreen evaluation",
         "run": predictions.run.model_dump(mode="json"),
+        "design": asdict(measurement.design),
         "images": _counts(predictions),
         "points": {one.name: _assessment(one.assessment) for one in measurement.points},
         "groups": {
@@ -155,6 +157,7 @@ def comparison_document(side_by_side: SideBySide) -> dict[str, Any]:
             name: one.run.model_dump(mode="json")
             for name, one in zip(side_by_side.names, side_by_side.predictions, strict=True)
         },
+        "design": asdict(comparison.assessments[0].design),
         "left_out": side_by_side.left_out,
         "models": {
             name: _assessment(one)

@@ -249,6 +249,7 @@ def test_what_the_model_was_trained_on_is_refused(released, maker, study_folder,
     for data in ((study_folder,), (study_folder, "--part", "training")):
         result = study("calibrate", "--data", *data, *arguments)
         refused(result, f"was trained on {len(maker.split.training)} of", out=out)
+        assert len(result.stderr.splitlines()) == 1
     for image in maker.split.training:
         place = tmp_path / "alone" / image.name
         place.parent.mkdir(parents=True, exist_ok=True)
@@ -288,7 +289,10 @@ def test_the_calibration_part_of_a_bundle_gives_its_own_points(released, study_f
         (("--name", ""), "0 characters"),
         (("--bundle", "nope"), "no such bundle"),
         (("--part", "training"), "not the one"),
-        (("--part", "nonsense"), "without a nonsense part"),
+        (
+            ("--part", "nonsense"),
+            "without a nonsense part. It has: training, validation, calibration.",
+        ),
         (("--device", "mps"), "mps"),
         (("--patient-pattern", "("), "regular expression"),
     ],

@@ -27,6 +27,7 @@ def test_both_models_stand_side_by_side(two, evaluated, released, packaged):
     document = json_of(folder / "comparison.json")
     assert list(document["models"]) == [DEFAULT_BUNDLE, "study"]
     assert document["left_out"] == 1
+    assert document["design"]["replicates"] == FAST[1]
     # As the first was by itself, at the same point.
     alone = json_of(evaluated[1] / "evaluation.json")["points"]["recall-0.95"]
     ours = document["models"][DEFAULT_BUNDLE]
@@ -121,7 +122,7 @@ def test_predictions_of_different_images_are_refused(evaluated, tmp_path, change
         changes = {"label": 1 - read_predictions(file).images[0].label}
     other = other_images(file, tmp_path / "other.csv", **changes)
     result = run("compare", "--predictions", file, "--predictions", other, "--out", out)
-    refused(result, "different images", out=out)
+    refused(result, "model 1", "model 2", "different images", out=out)
 
 
 def test_no_image_that_both_screened(evaluated, tmp_path):
@@ -138,6 +139,22 @@ def test_no_image_that_both_screened(evaluated, tmp_path):
     write_predictions(other, type(made)(made.run, refused_all))
     result = run("compare", "--predictions", file, "--predictions", other, "--out", out)
     refused(result, "no image was screened by all", out=out)
+
+
+def test_one_class_alone_is_refused_or_gives_what_is_defined(evaluated, tmp_path):
+    file, out = tmp_path / "normal.csv", tmp_path / "cmp"
+    made = read_predictions(evaluated[1] / "predictions.csv")
+    images = tuple(image for image in made.images if image.label == 0)
+    run_of_them = made.run.model_copy(update={"images": len(images)})
+    write_predictions(file, type(made)(run_of_them, images))
+    arguments = ("--predictions", file, "--predictions", file, "--out", out, *FAST)
+    refused(run("compare", *arguments), "one class only", "shows pneumonia", out=out)
+    result = run("compare", *arguments, "--allow-one-class", "--quiet")
+    assert result.exit_code == 0, result.output
+    metrics = json_of(out / "comparison.json")["differences"][f"{DEFAULT_BUNDLE} (2)"]["metrics"]
+    assert metrics["specificity"]["difference"] == 0
+    assert metrics["recall"]["difference"] is None
+    assert metrics["recall"]["reason"]
 
 
 def test_an_edited_file_is_refused(evaluated, tmp_path):
@@ -177,4 +194,6 @@ def test_what_cannot_be_compared(evaluated, ward_table, tmp_path, arguments, sai
 def test_a_part_must_be_the_same_of_both(released, study_folder, tmp_path):
     out = tmp_path / "cmp"
     arguments = ("--data", study_folder, "--part", "calibration", "--out", out)
-    refused(study("compare", released[1], DEFAULT_BUNDLE, *arguments), "not the one", out=out)
+    result = study("compare", released[1], DEFAULT_BUNDLE, *arguments)
+    refused(result, "not the one", out=out)
+    assert result.stderr.startswith("study: thresholds were fitted on these images")

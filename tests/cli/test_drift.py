@@ -161,7 +161,7 @@ def test_bad_input_is_one_line_and_nothing_is_written(write, truth, drawn, tmp_p
         (("--reference", report, "--report", write("e.csv", [])), "has no row"),
         (("--reference", report, "--report", write("n.csv", [None, None])), "was screened"),
         (("--reference", report, "--report", write("x.csv", [np.nan])), "not a finite number"),
-        (("--reference", report, "--report", report, "--alpha", 0), "between 0 and 1"),
+        (("--reference", report, "--report", report, "--alpha", 0), "Give a share such as"),
         (("--reference", report, "--report", report, "--truth", truth([2])), "neither 0 nor 1"),
     ):
         refused(run(*options, "--out", out), said)

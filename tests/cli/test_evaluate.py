@@ -153,6 +153,8 @@ def test_everything_can_be_computed_again_without_the_model(evaluated, tmp_path)
     assert result.exit_code == 0, result.output
     for name in (*SAME, "predictions.csv"):
         assert (out / name).read_bytes() == (folder / name).read_bytes(), name
+    design = {"level": 0.95, "replicates": 100, "seed": 0, "prevalence": 0.1}
+    assert json_of(out / "evaluation.json")["design"] == design
     assert names_of(out) == sorted([*SAME, "predictions.csv", "evaluation.md"])
 
 
@@ -265,7 +267,7 @@ def test_a_hostile_file_name_is_escaped_and_no_gallery_is_made_on_request(pool, 
     assert "errors.html" not in names_of(out)
 
 
-def test_one_class_alone_gives_what_is_defined(pool, tmp_path):
+def test_one_class_alone_is_refused_or_gives_what_is_defined(pool, tmp_path):
     rows = []
     for case in range(3):
         pool.save(tmp_path / "images" / f"{case}.png", 1.0)
@@ -273,7 +275,10 @@ def test_one_class_alone_gives_what_is_defined(pool, tmp_path):
     for label in (1, 0):
         table = write_table(tmp_path / "t.csv", [{**row, "label": label} for row in rows])
         out = tmp_path / f"ev{label}"
-        result = study("evaluate", "--data", table, "--out", out, "--prevalence", 0.1, *FAST)
+        arguments = ("--data", table, "--out", out, "--prevalence", 0.1, *FAST)
+        missing_class = "is normal" if label else "shows pneumonia"
+        refused(study("evaluate", *arguments), "one class only", missing_class, out=out)
+        result = study("evaluate", *arguments, "--allow-one-class")
         assert result.exit_code == 0, result.output
         metrics = next(iter(json_of(out / "evaluation.json")["points"].values()))["metrics"]
         defined = {"accuracy", "brier", "recall" if label else "specificity"}

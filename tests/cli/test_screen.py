@@ -3,11 +3,9 @@ from __future__ import annotations
 import csv
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import numpy as np
@@ -364,32 +362,6 @@ def test_names_that_a_spreadsheet_or_a_terminal_would_run(tmp_path, monkeypatch)
     assert not any(row["source"].startswith("=") for row in rows)
     assert "\x1b[2J" not in result.stdout
     assert "[red]x[bold].jpg" in result.stdout
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_ctrl_c_and_a_signal_to_end_leave_nothing_half_written(tmp_path, number):
-    folder = tmp_path / "many"
-    folder.mkdir()
-    pixels = np.random.default_rng(0).integers(0, 255, (1500, 1500), dtype=np.uint8)
-    Image.fromarray(pixels).save(folder / "0.png")
-    for copy in range(1, 400):
-        os.link(folder / "0.png", folder / f"{copy}.png")
-    report = tmp_path / "r.csv"
-    process = subprocess.Popen(
-        [sys.executable, "-m", "cxrscreen", "screen", str(folder), "--out", str(report)],
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    deadline = time.monotonic() + 60
-    while not list(tmp_path.glob(".cxrscreen-*")) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    time.sleep(0.5)
-    process.send_signal(number)
-    _, errors = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert errors.startswith("cxrscreen: interrupted after ")
-    assert errors.count("\n") == 1
-    assert os.listdir(tmp_path) == ["many"]
 
 
 def test_a_reader_who_leaves_does_not_change_the_exit_code(tmp_path):

@@ -74,6 +74,12 @@ def test_a_lopsided_truth_is_warned_of(rng):
     assert "positives watched" in text
 
 
+def test_a_wealth_beyond_counting_is_shown_short(rng):
+    text = printed(findings(rng, missed=[True] * 25))
+    assert "9.2e+26" in text
+    assert "after 2 positives" in text
+
+
 def test_so_few_rows_that_nothing_can_be_said(rng):
     found = findings(rng, size=10)
     assert not found.alarmed

@@ -122,8 +122,8 @@ def test_the_page_fetches_nothing_and_runs_nothing():
 
 def test_counts_and_numbers_are_said():
     words = Page(render()).text
-    assert "12 of 1,540 images of <b>PNEUMONIA missed; the 2 surest are shown." in words
-    assert "1 of 400 images of NORMAL flagged; it is shown." in words
+    assert "12 of 1,540 <b>PNEUMONIA images missed; the 2 surest are shown." in words
+    assert "1 of 400 NORMAL images flagged; it is shown." in words
     assert "−9.25, 9.25 below the threshold" in words
     assert "1.50, 1.50 above the threshold" in words
     assert "< 0.001" in words
@@ -159,9 +159,9 @@ def test_two_thresholds_are_said():
     ("changes", "sentence"),
     [
         ({}, "Not one image was misjudged"),
-        ({"positives": 0}, "No image of <b>PNEUMONIA was judged: none could be missed."),
-        ({"negatives": 0}, "No image of NORMAL was judged"),
-        ({"false_negatives": 3}, "3 of 1,540 images of <b>PNEUMONIA missed; none is shown."),
+        ({"positives": 0}, "No <b>PNEUMONIA image was judged: none could be missed."),
+        ({"negatives": 0}, "No NORMAL image was judged"),
+        ({"false_negatives": 3}, "3 of 1,540 <b>PNEUMONIA images missed; none is shown."),
     ],
 )
 def test_a_page_without_cards_is_a_page(changes, sentence):
@@ -176,7 +176,7 @@ def test_a_page_without_cards_is_a_page(changes, sentence):
 def test_one_kind_of_error_alone():
     page = Page(render(false_alarms=(), false_positives=0))
     assert page.open == []
-    assert "0 of 400 images of NORMAL flagged." in page.text
+    assert "0 of 400 NORMAL images flagged." in page.text
     assert "called positive None." in page.text
 
 

@@ -58,7 +58,7 @@ def class_files(root: Path, config: DataConfig) -> list[tuple[Path, int]]:
         if not files:
             message = f"{root}: class folder {folder}/ is missing or empty"
             hint = (
-                f"Training needs two classes: {config.negative_folder}/ and "
+                f"Both classes are needed: {config.negative_folder}/ and "
                 f"{config.positive_folder}/ (names are set under data: in the config)."
             )
             raise DatasetError(message, hint=hint)
