@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,6 +42,9 @@ from cxrscreen.records import (
 from cxrscreen.vocabulary import Decision, RejectCode
 from cxrscreen.workers import ExaminerPool, WorkerLimits
 from cxrscreen.workers.pool import default_workers
+
+if TYPE_CHECKING:
+    import torch
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -256,13 +260,17 @@ def _images(
             in_batches(marked, options.batch_size),
             predictor,
             judge.settings.spec,
-            # Beside a processor of its own, one batch is enough.
-            at_once=default_workers() if device.type == "cpu" else 1,
+            at_once=batches_at_once(device),
         )
         # Left early, the threads end before the workers do.
         with contextlib.closing(judged):
             for batch, outcome in judged:
                 yield from _screened(batch, outcome, judge)
+
+
+def batches_at_once(device: torch.device) -> int:
+    """Return how many batches keep a device busy: one for each core of this machine's own."""
+    return default_workers() if device.type == "cpu" else 1
 
 
 class Tally:
