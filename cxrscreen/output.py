@@ -7,6 +7,7 @@ what was there before or the whole new content.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import shutil
 import tempfile
@@ -36,6 +37,10 @@ _PNG_HEAD_BYTES = 1024
 _PNG_START = b"\x89PNG"
 _MAX_MARK_BYTES = 1 << 20
 _STANDARD_STREAMS = (0, 1, 2)
+#: What is being written has a name like this beside the final one.
+_PART_START = ".cxrscreen-"
+_PART = ".part"
+_PART_NAME_BYTES = 8
 _FORCE_HINT = "Give another name, or --force to replace it."
 
 
@@ -178,7 +183,9 @@ def new_file(
     check_writable(path, force=force, replaceable=replaceable)
     temporary: Path | None = None
     try:
-        descriptor, name = tempfile.mkstemp(prefix=".cxrscreen-", suffix=".part", dir=path.parent)
+        descriptor, name = tempfile.mkstemp(
+            prefix=_part_prefix(path), suffix=_PART, dir=path.parent
+        )
         os.close(descriptor)
         temporary = Path(name)
         yield temporary
@@ -209,7 +216,7 @@ def new_folder(
     check_writable(path, force=force, replaceable=replaceable)
     temporary: Path | None = None
     try:
-        temporary = Path(tempfile.mkdtemp(prefix=".cxrscreen-", suffix=".part", dir=path.parent))
+        temporary = Path(tempfile.mkdtemp(prefix=_part_prefix(path), suffix=_PART, dir=path.parent))
         yield temporary
         # What made a file may have made it private; the folder is as open as the umask says.
         mask = _umask()
@@ -226,6 +233,27 @@ def new_folder(
     finally:
         if temporary is not None:
             shutil.rmtree(temporary, ignore_errors=True)
+
+
+def parts_beside(path: Path) -> list[Path]:
+    """Return the half-written outputs in the folder of ``path``: files that are no inputs."""
+    return sorted(path.parent.glob(f"{_PART_START}*{_PART}"))
+
+
+def clear_parts(path: Path) -> None:
+    """Delete what a run that was killed has half written of ``path``.
+
+    Only for whoever knows that no other run is writing it.
+    """
+    for part in path.parent.glob(f"{_part_prefix(path)}*{_PART}"):
+        if part.is_file():
+            part.unlink(missing_ok=True)
+
+
+def _part_prefix(path: Path) -> str:
+    # Of any length a name may have, and no beginning of another one's.
+    name = hashlib.blake2b(os.fsencode(path.name), digest_size=_PART_NAME_BYTES).hexdigest()
+    return f"{_PART_START}{name}-"
 
 
 def _rename_new(temporary: Path, path: Path) -> None:

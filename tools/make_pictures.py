@@ -3,8 +3,8 @@
     python tools/make_pictures.py [--out docs/images]
 
 ``sample-data.png`` shows every image of the sample data with what cxrscreen said of it,
-``screen.svg`` the console of the same run, and ``augmentation.png`` what training does to two of
-the images.
+``screen.svg`` the console of the same run, ``augmentation.png`` what training does to two of the
+images, and ``shift.png`` what the shift benchmark does to two of them.
 """
 
 from __future__ import annotations
@@ -16,7 +16,10 @@ import re
 import sys
 import time
 from pathlib import Path
+from textwrap import fill
 
+import numpy as np
+import torch
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -24,22 +27,37 @@ from matplotlib.patches import Rectangle
 from PIL import Image
 from rich.console import Console
 
-from cxrscreen import __version__, load_bundle, screen
+from cxrscreen import __version__, load_bundle, preprocess, screen
 from cxrscreen.config import load_training_config
 from cxrscreen.data.dataset import LabelledImage
 from cxrscreen.errors import ImageRefusedError
 from cxrscreen.intake import open_image
 from cxrscreen.pipeline import Tally
+from cxrscreen.preprocess import PreprocessSpec
 from cxrscreen.records import ScreenRow, Source
 from cxrscreen.reports.console import FlaggedImage, print_run
 from cxrscreen.reports.table import RunFacts, report_cells
+from cxrscreen.training.distortions import blur
 from cxrscreen.training.preview import draw_preview
+from cxrscreen.training.reference import measure_reference
+from cxrscreen.training.robustness import ResizedImages
+from cxrscreen.training.shift_table import conditions_for
 from cxrscreen.vocabulary import Decision
 
 ROOT = Path(__file__).resolve().parents[1]
 COLOURS = {Decision.POSITIVE: "#c62828", Decision.NEGATIVE: "#2e7d32"}
 REFUSED_COLOUR = "#6a1b9a"
 _PICTURE_GREYS = 32
+_SHOWN_CONDITIONS = (
+    "clean",
+    "sharpness beyond the other class",
+    "grey levels of the other class",
+    "frame of the other class, 12%",
+    "sharpness, levels and frame of the other class",
+    "border only: all but the outer 8% hidden",
+    "centre only: the outer 8% hidden",
+    "resolution 8 px",
+)
 # Width and height of a tile: the shape of the frontal images.
 TILE = (736, 592)
 
@@ -82,7 +100,8 @@ def main() -> None:
     svg = re.sub(r"@font-face\s*\{[^}]*\}", "", svg)
     (out / "screen.svg").write_text(svg, encoding="utf-8")
     draw_augmentation(out / "augmentation.png")
-    sys.stdout.write(f"{out}: sample-data.png, screen.svg, augmentation.png\n")
+    draw_shift(out / "shift.png")
+    sys.stdout.write(f"{out}: sample-data.png, screen.svg, augmentation.png, shift.png\n")
 
 
 def draw_augmentation(path: Path) -> None:
@@ -97,6 +116,41 @@ def draw_augmentation(path: Path) -> None:
     with Image.open(path) as picture:
         small = picture.convert("L").reduce(2)
     small.quantize(_PICTURE_GREYS).save(path, optimize=True)
+
+
+def draw_shift(path: Path) -> None:
+    """Draw conditions of the shift benchmark on a phantom of each class.
+
+    Phantoms differ in their findings alone. So that there is something to exchange, those with
+    pneumonia are first made a little soft and grey, as the images of the packaged models are.
+    """
+    files = sorted((ROOT / "sample_data" / "frontal").glob("*-*"))
+    labels = np.array([int(file.name.startswith("pneumonia-")) for file in files])
+    read = [open_image(Source(file)).read_pixels().pixels for file in files]
+    pixels = torch.stack([preprocess.resize(image, PreprocessSpec()) for image in read])
+    for index in np.flatnonzero(labels).tolist():
+        pixels[index] = 0.15 + 0.75 * blur(pixels[index], 1.0)
+    images = ResizedImages(pixels, labels)
+    every = conditions_for(images, measure_reference(pixels, labels))
+    shown = [one for name in _SHOWN_CONDITIONS for one in every if one.name == name]
+    chosen = [int(np.flatnonzero(labels == label)[1]) for label in (0, 1)]
+    half = len(shown) // 2
+    figure = Figure(figsize=(2.5 * half, 11), layout="constrained")
+    FigureCanvasAgg(figure)
+    grid = figure.subplots(4, half)
+    for place, condition in enumerate(shown):
+        band, column = divmod(place, half)
+        for line, index in enumerate(chosen, start=2 * band):
+            axes = grid[line][column]
+            axes.set_axis_off()
+            image = condition.distort(pixels[index].clone(), index)[0]
+            axes.imshow(image.numpy(), cmap="gray", vmin=0, vmax=1)
+            if index == chosen[0]:
+                axes.set_title(fill(condition.name, 26), fontsize=11)
+    figure.savefig(path, dpi=72)
+    with Image.open(path) as picture:
+        grey = picture.convert("L")
+    grey.quantize(_PICTURE_GREYS).save(path, optimize=True)
 
 
 def draw_sheet(rows: list[ScreenRow], path: Path) -> None:

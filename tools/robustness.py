@@ -1,105 +1,48 @@
 """Judge bundles under shifted images: distorted, and with the cues of the other class.
 
-``python tools/robustness.py BUNDLE [BUNDLE ...] --data FOLDER`` writes a Markdown table with
+``python tools/robustness.py BUNDLE [BUNDLE ...] --data FOLDER`` writes Markdown tables with
 several bundles side by side. With ``--json`` each result is kept as soon as it is there, and a
-study that was interrupted goes on where it stopped.
+study that was interrupted goes on where it stopped. ``--page`` puts the tables into a page between
+their markers, ``--cards`` writes bundles that hold the results and tell them in their cards.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from scipy.special import logit
 
 from cxrscreen.data.dataset import LabelledImage, fingerprint
-from cxrscreen.errors import CxrScreenError, OutputError, UsageError
-from cxrscreen.model.bundle import ModelBundle, load_bundle
+from cxrscreen.errors import CxrScreenError, UsageError
+from cxrscreen.model.bundle import ModelBundle, load_bundle, packaged_bundles
 from cxrscreen.model.predictor import choose_device
-from cxrscreen.output import check_writable, new_file
+from cxrscreen.output import check_writable, is_bundle, new_file
 from cxrscreen.preprocess import Fit
 from cxrscreen.study.bundle_part import bundle_part
-from cxrscreen.training.precision import Precision
+from cxrscreen.study.release_robustness import robustness_document, write_with_robustness
 from cxrscreen.training.reference import CueReference
 from cxrscreen.training.robustness import Judge, ResizedImages, balanced, read_resized, stratified
 from cxrscreen.training.shift_table import (
     ConditionFigures,
     Cut,
-    Figures,
-    PairAuc,
-    PointFigures,
     clean_cuts,
     conditions_for,
     cut_of,
     reference_of,
     shift_table,
 )
-from tools.robustness_table import Column, tables
+from tools.robustness_journal import Journal, Study
+from tools.robustness_table import Column, tables, with_tables
 
 _BOTH: Final = 2
-_MARK: Final = "cxrscreen shift benchmark"
 #: Of each class as many: what a ResNet50 judges a dozen times in one and a half minutes.
 _QUICK_IMAGES: Final = 160
 #: The recalls that a model card tells of.
 _POINTS: Final = ("recall-0.95", "recall-0.98")
-
-
-@dataclass
-class Study:
-    """One bundle on one set of images at its operating points, as far as it has come."""
-
-    bundle: str
-    sha256: str
-    part: str
-    images: int
-    positives: int
-    fingerprint: str
-    precision: Precision
-    rule: str
-    cuts: list[Cut]
-    rows: list[ConditionFigures] = field(default_factory=list)
-
-    def is_of(self, other: Study) -> bool:
-        """Return whether both ask the same."""
-        same = ("sha256", "part", "fingerprint", "precision", "rule", "cuts")
-        return all(getattr(self, name) == getattr(other, name) for name in same)
-
-
-class Journal:
-    """The file of ``--json``: results as soon as they are there, and those of earlier runs.
-
-    Parameters
-    ----------
-    path
-        Where it stands; results are kept nowhere if ``None``.
-    """
-
-    def __init__(self, path: Path | None) -> None:
-        self._path = path
-        self._studies = _read(path) if path is not None and path.exists() else []
-
-    def resumed(self, asked: Study) -> Study:
-        """Return the earlier study that asked the same, or this one, which is kept from now on."""
-        for one in self._studies:
-            if one.is_of(asked):
-                return one
-        self._studies.append(asked)
-        return asked
-
-    def save(self) -> None:
-        """Write what is known."""
-        if self._path is None:
-            return
-        content = {"made_by": _MARK, "studies": [asdict(one) for one in self._studies]}
-        # What stands there was recognised when it was read.
-        with new_file(self._path, force=True, replaceable=lambda _: True) as temporary:
-            text = json.dumps(content, indent=1) + "\n"
-            temporary.write_text(text, encoding="utf-8", newline="\n")
 
 
 class Shelf:
@@ -140,7 +83,8 @@ def run(
     rule, cuts = _cuts(bundle, judge, inputs, arguments)
     asked = Study(
         bundle=bundle.name,
-        sha256=bundle.sha256,
+        model=bundle.model_fingerprint,
+        preprocessing=bundle.spec.fingerprint(),
         part=arguments.part,
         images=len(images),
         positives=int(inputs.labels.sum()),
@@ -182,37 +126,6 @@ def _cuts(
     return "of the bundle", tuple(cut_of(point) for point in points or [bundle.default_point])
 
 
-def _read(path: Path) -> list[Study]:
-    """Return the studies that a file keeps."""
-    try:
-        content = json.loads(path.read_bytes())
-        if content["made_by"] == _MARK:
-            return [_study(one) for one in content["studies"]]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        cause: Exception | None = error
-    else:
-        cause = None
-    message = f"{path}: is no result of an earlier study"
-    raise OutputError(message, hint="Give a name that does not exist.") from cause
-
-
-def _study(content: dict[str, Any]) -> Study:
-    rows = [
-        ConditionFigures(
-            row["name"],
-            row["family"],
-            Figures(
-                row["figures"]["auc"],
-                tuple(PointFigures(**point) for point in row["figures"]["points"]),
-                tuple(PairAuc(**pair) for pair in row["figures"]["pairs"]),
-            ),
-        )
-        for row in content["rows"]
-    ]
-    cuts = [Cut(**cut) for cut in content["cuts"]]
-    return Study(**{**content, "cuts": cuts, "rows": rows})
-
-
 def _count(done: int, total: int) -> None:
     if done == total or not done % 100:
         sys.stderr.write(f"{done} of {total} images read\n")
@@ -235,7 +148,12 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32")
     parser.add_argument("--device", default="cpu", help="cpu (default), cuda, mps or auto")
-    parser.add_argument("--out", type=Path, help="write the table here, not to stdout")
+    parser.add_argument("--out", type=Path, help="write the tables here, not to stdout")
+    parser.add_argument("--page", type=Path, help="a page whose tables are replaced")
+    parser.add_argument(
+        "--cards", type=Path, metavar="FOLDER", help="write bundles with the results into it"
+    )
+    parser.add_argument("--force", action="store_true", help="replace bundles in --cards")
     parser.add_argument("--json", type=Path, help="keep results here, and go on from them")
     return parser.parse_args()
 
@@ -252,10 +170,24 @@ def _checked(arguments: argparse.Namespace) -> Path:
         raise UsageError(message, hint="Give what the bundles were trained with.")
     if arguments.out is not None:
         check_writable(arguments.out, force=False, replaceable=lambda _: False)
+    _check_cards(arguments)
     if arguments.limit is not None and arguments.limit < _BOTH:
         message = f"--limit {arguments.limit}: both classes must be judged"
         raise UsageError(message)
     return source
+
+
+def _check_cards(arguments: argparse.Namespace) -> None:
+    """Refuse to write into a card what is no full benchmark at the bundle's own points."""
+    if arguments.cards is None:
+        return
+    names = ("quick", "limit", "threshold", "recall")
+    partly = [f"--{name}" for name in names if getattr(arguments, name) not in (None, False)]
+    if arguments.precision != "float32":
+        partly.append(f"--precision {arguments.precision}")
+    if partly:
+        message = f"a card needs the whole benchmark: --cards does not go with {partly[0]}"
+        raise UsageError(message)
 
 
 def _chosen(
@@ -269,23 +201,49 @@ def _chosen(
 def _main(arguments: argparse.Namespace) -> None:
     arguments.source = _checked(arguments)
     journal, shelf = Journal(arguments.json), Shelf()
-    bundles = [
-        load_bundle(Path(name) if Path(name).is_dir() else name) for name in arguments.bundles
-    ]
+    page = None if arguments.page is None else with_tables(arguments.page, "")
+    folders = [_folder(name) for name in arguments.bundles]
+    bundles = [load_bundle(folder) for folder in folders]
     # All of them before the first is judged: what can be wrong is found early.
     parts = [
         _chosen(bundle_part(bundle, arguments.source, arguments.part), arguments)
         for bundle in bundles
     ]
+    outs = [arguments.cards and arguments.cards / bundle.name for bundle in bundles]
+    if arguments.cards is not None and len(set(outs)) < len(outs):
+        message = "--cards needs bundles of different names"
+        raise UsageError(message)
+    for out in filter(None, outs):
+        out.parent.mkdir(parents=True, exist_ok=True)
+        check_writable(out, force=arguments.force, replaceable=is_bundle)
     studies = [
         run(bundle, images, arguments, journal, shelf)
         for bundle, images in zip(bundles, parts, strict=True)
     ]
+    for bundle, folder, out, images, study in zip(
+        bundles, folders, outs, parts, studies, strict=True
+    ):
+        if out is not None:
+            document = robustness_document(bundle, study.part, images, study.rows)
+            write_with_robustness(folder, out, document, force=arguments.force)
     text = tables([_column(one) for one in studies])
-    if arguments.out is None:
+    if page is not None:
+        _write(arguments.page, with_tables(arguments.page, text), force=True)
+    if arguments.out is not None:
+        _write(arguments.out, text, force=False)
+    elif page is None:
         sys.stdout.write(text)
-        return
-    with new_file(arguments.out) as temporary:
+
+
+def _folder(name: str) -> Path:
+    """Return the folder of a bundle: of a folder of that name first, else of a packaged one."""
+    folder = Path(name)
+    return folder if folder.is_dir() else packaged_bundles().get(name, folder)
+
+
+def _write(path: Path, text: str, *, force: bool) -> None:
+    # A page was read, and its markers found, before it is replaced.
+    with new_file(path, force=force, replaceable=lambda _: True) as temporary:
         temporary.write_text(text, encoding="utf-8", newline="\n")
 
 
@@ -296,7 +254,7 @@ def _column(study: Study) -> Column:
     return Column(
         rows=study.rows,
         caption=(
-            f"`{study.bundle}` ({study.sha256[:12]}): {study.images} images of the {study.part} "
+            f"`{study.bundle}` ({study.model[:12]}): {study.images} images of the {study.part} "
             f"part, {study.positives} with pneumonia; operating points {study.rule}: {at}{number}."
         ),
     )

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from pathlib import Path
+from typing import Final
 
+from cxrscreen.errors import OutputError
 from cxrscreen.training.shift_table import (
     ConditionFigures,
     Figures,
@@ -13,6 +16,10 @@ from cxrscreen.training.shift_table import (
     overall,
 )
 from cxrscreen.training.shifts import DIAGNOSTIC
+
+#: Between these lines of a page stand the tables.
+BEGIN: Final = "<!-- shift benchmark: written by tools/robustness.py, do not edit -->"
+END: Final = "<!-- end of the shift benchmark -->"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +49,27 @@ def tables(columns: Sequence[Column]) -> str:
         for number, column in enumerate(columns, start=1)
     ]
     return "\n\n".join([*(part for part in parts if part), "\n".join(captions)]) + "\n"
+
+
+def with_tables(path: Path, text: str) -> str:
+    """Return a page with these tables between its markers, in place of those that stand there.
+
+    Raises
+    ------
+    OutputError
+        The page cannot be read, or lacks the markers.
+    """
+    try:
+        page = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        message = f"{path}: cannot be read"
+        raise OutputError(message, hint="Give a Markdown page.") from error
+    before, begin, rest = page.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        message = f"{path}: has no place for the tables"
+        raise OutputError(message, hint=f"Put {BEGIN} and {END} there, a line each.")
+    return f"{before}{begin}\n\n{text}\n{end}{after}"
 
 
 def _shifts(columns: Sequence[Column]) -> str:

@@ -26,7 +26,10 @@ _LONGEST_NAME: Final = 200
 
 def calibrate(
     *,
-    data: Annotated[Path, typer.Option(help="Labelled images: a folder, a table or a split file.")],
+    data: Annotated[
+        Path,
+        typer.Option(help="Labelled images: a folder, a table or a split file.", readable=False),
+    ],
     out: Annotated[Path, typer.Option("--out", "-o", help="The calibration to write (JSON).")],
     bundle: options.Bundle = None,
     part: options.Part = None,

@@ -29,7 +29,7 @@ def compare(
     out: Annotated[Path, typer.Option("--out", "-o", help="The folder to make.")],
     data: Annotated[
         Path | None,
-        typer.Option(help="Labelled images: a folder, a table or a split file."),
+        typer.Option(help="Labelled images: a folder, a table or a split file.", readable=False),
     ] = None,
     part: options.Part = None,
     predictions: Annotated[
@@ -37,6 +37,7 @@ def compare(
         typer.Option(
             metavar="FILE",
             help="Predictions of an earlier evaluation in place of a bundle; repeat it for each.",
+            readable=False,
             show_default=False,
         ),
     ] = None,

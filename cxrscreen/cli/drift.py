@@ -27,13 +27,15 @@ def drift(
         ),
     ],
     report: Annotated[
-        list[Path], typer.Option(help="Report of the period; give it again for further ones.")
+        list[Path],
+        typer.Option(help="Report of the period; give it again for further ones.", readable=False),
     ],
     truth: Annotated[
         Path | None,
         typer.Option(
             help="What became of images (CSV: label 0 or 1, and source or sop_instance_uid): "
-            "watches the recall."
+            "watches the recall.",
+            readable=False,
         ),
     ] = None,
     recall: Annotated[

@@ -27,7 +27,7 @@ def evaluate(
     out: Annotated[Path, typer.Option("--out", "-o", help="The folder to make.")],
     data: Annotated[
         Path | None,
-        typer.Option(help="Labelled images: a folder, a table or a split file."),
+        typer.Option(help="Labelled images: a folder, a table or a split file.", readable=False),
     ] = None,
     bundle: options.Bundle = None,
     part: options.Part = None,
@@ -36,6 +36,7 @@ def evaluate(
         typer.Option(
             metavar="FILE",
             help="Start from the predictions.csv of an earlier evaluation, without the model.",
+            readable=False,
             show_default=False,
         ),
     ] = None,

@@ -200,6 +200,8 @@ Config = Annotated[
     Path | None,
     typer.Option(
         help="Training configuration whose data: section says how to read the data.",
+        # An unreadable file is said in our own line, as one that is missing.
+        readable=False,
         show_default=False,
     ),
 ]

@@ -60,6 +60,7 @@ def screen(
     from cxrscreen.errors import printable
     from cxrscreen.intake.search.discover import discover
     from cxrscreen.intake.search.walk import as_paths
+    from cxrscreen.output import parts_beside
     from cxrscreen.reports.journal_file import files_of
     from cxrscreen.reports.write import check_formats, write_reports
     from cxrscreen.run.frozen import FrozenInputs
@@ -72,7 +73,7 @@ def screen(
         return
     with journal:
         given = as_paths(paths)
-        inputs = discover(given, exclude=[out, *files_of(journal.path)])
+        inputs = discover(given, exclude=[out, *files_of(journal.path), *parts_beside(out)])
 
         from cxrscreen import __version__
         from cxrscreen.model.bundle import load_bundle
@@ -124,7 +125,8 @@ def screen(
                 for row in journal.most_urgent(MAX_FLAGGED)
             ]
             run.finish(
-                [lambda done: write_reports([out], done.cells(), force=done.replaces)],
+                [lambda done: write_reports([out], done.cells(), force=done.may_replace(out))],
+                outputs=[out],
             )
     if not quiet:
         with until_reader_leaves():

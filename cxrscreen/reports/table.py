@@ -15,6 +15,8 @@ Cell = str | int | float | None
 _SEPARATOR: Final = "; "
 #: Column that is filled when all rows of a run are known.
 PRIORITY_RANK: Final = "priority_rank"
+#: Column that is filled when maps are made.
+MAP: Final = "map"
 _GROUPS: Final = (
     Decision.POSITIVE,
     Decision.INDETERMINATE,
@@ -144,6 +146,12 @@ COLUMNS: tuple[Column, ...] = (
         "warnings",
         "What had to be assumed, separated by semicolons.",
         lambda row, _: _SEPARATOR.join(row.warnings),
+    ),
+    Column(
+        MAP,
+        "Name of the picture of the activation map in the folder of `--maps`; empty if there is "
+        "none.",
+        lambda _row, _run: None,
     ),
     Column(
         "kind", "`DICOM`, `JPEG`, `PNG`, `TIFF` or `OTHER`.", lambda row, _: row.record.kind.value

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from cxrscreen.errors import JournalError, OutputError, UnusableJournalError, UsageError
-from cxrscreen.output import check_writable, is_report
+from cxrscreen.output import check_writable, clear_parts, is_report
 from cxrscreen.reports.journal import Journal, Terms
 from cxrscreen.reports.journal_file import files_of, is_journal, journal_of
 from cxrscreen.run.frozen import FrozenInputs
@@ -60,6 +60,8 @@ def hold_journal(outs: Sequence[Path], *, resume: bool, force: bool) -> Journal 
     try:
         if unfinished and journal.rows:
             _require_permission(journal, outs, resume=resume, force=force)
+        for out in outs:
+            clear_parts(out)
     except BaseException:
         journal.close()
         raise
@@ -126,8 +128,8 @@ def _require_permission(
         message = f"{journal.path}: an unfinished run is there, with {journal.done} inputs done"
         raise JournalError(message, hint="Go on with --resume, or begin anew with --force.")
     for out in outs:
-        # Between its own two renames, a run has put some reports in place and others not.
-        check_writable(out, force=force or journal.replaces, replaceable=is_report)
+        may_replace = force or journal.may_replace(out)
+        check_writable(out, force=may_replace, replaceable=is_report)
 
 
 def _differences(before: Terms, now: Terms) -> list[str]:

@@ -23,10 +23,17 @@ from cxrscreen.config import DataConfig
 from cxrscreen.data.dataset import LabelledImage, fingerprint
 from cxrscreen.data.load import load_split
 from cxrscreen.errors import BundleError, DatasetError
-from cxrscreen.model.bundle import DEFAULT_BUNDLE, DOCUMENT, ModelBundle, packaged_bundles
+from cxrscreen.model.bundle import CARD, DEFAULT_BUNDLE, DOCUMENT, ModelBundle, packaged_bundles
 from cxrscreen.model.document import BundleDocument, PartDocument
 from cxrscreen.model.predictor import Predictor
+from cxrscreen.model.robustness import (
+    ROBUSTNESS,
+    RobustnessDocument,
+    robustness_section,
+    with_robustness_section,
+)
 from cxrscreen.study.bundle_part import bundle_part
+from cxrscreen.study.release_robustness import write_with_robustness
 from cxrscreen.training.robustness import (
     Judge,
     ResizedImages,
@@ -49,6 +56,7 @@ from cxrscreen.training.shift_table import (
 )
 from cxrscreen.training.shifts import CONDITIONS, DIAGNOSTICS, QUICK, Condition
 from tools import robustness as tool
+from tools.robustness_table import BEGIN, END
 
 SEED = 3
 DATA = DataConfig(
@@ -302,7 +310,7 @@ def test_a_quick_look_is_a_selection_that_has_all_it_names(bundle, images):
 @pytest.fixture
 def folder(packaged, images, tmp_path) -> Path:
     """A bundle on disk that was made from the images."""
-    place = Path(shutil.copytree(packaged_bundles()[DEFAULT_BUNDLE], tmp_path / "bundle"))
+    place = Path(shutil.copytree(packaged_bundles()[DEFAULT_BUNDLE], tmp_path / "cnn-pediatric"))
     (place / DOCUMENT).write_bytes(document_of(packaged, images).to_bytes())
     return place
 
@@ -329,7 +337,7 @@ def test_the_tool_writes_the_same_table_after_an_interruption(
         assert sum(line.startswith(f"| {condition.name} |") for line in lines) == 1
     assert any(line.startswith("| IM against virus |") for line in lines)
     assert any(line.startswith("| *blur: worst* |") for line in lines)
-    assert load_bundle(folder).sha256[:12] in lines[-1]
+    assert load_bundle(folder).model_fingerprint[:12] in lines[-1]
     # What an interrupted run leaves: some conditions less.
     content = json.loads(kept.read_text())
     dropped = [row["name"] for row in content["studies"][0]["rows"][3:]]
@@ -357,6 +365,50 @@ def test_the_threshold_of_a_recall_has_it_on_clean_images(
     assert "recall 0.8 on clean images" in capsys.readouterr().out
 
 
+def test_a_bundle_and_a_page_take_the_results(folder, images, tmp_path, monkeypatch, capsys):
+    page, kept, cards = tmp_path / "page.md", tmp_path / "r.json", tmp_path / "cards"
+    page.write_text(f"# Before\n\n{BEGIN}\nold\n{END}\n\nAfter\n")
+    asked = (folder, "--data", images, "--json", kept, "--page", page, "--cards", cards)
+    assert run(monkeypatch, *asked) == 0
+    text = page.read_text()
+    assert text.startswith(f"# Before\n\n{BEGIN}\n\n| condition | AUC |")
+    assert text.endswith(f"\n\n{END}\n\nAfter\n")
+    assert "old" not in text
+    before, after = load_bundle(folder), load_bundle(cards / "cnn-pediatric")
+    assert after.model_fingerprint == before.model_fingerprint
+    assert after.calibration.document == before.calibration.document
+    assert after.sha256 != before.sha256
+    assert set(after.document.files) == {*before.document.files, ROBUSTNESS}
+    document = RobustnessDocument.model_validate_json(
+        (cards / "cnn-pediatric" / ROBUSTNESS).read_bytes()
+    )
+    names = [row.name for row in (*document.rows, *document.diagnostics)]
+    study = json.loads(kept.read_text())["studies"][0]
+    assert names == [row["name"] for row in study["rows"]]
+    assert [point.point for point in document.mean.points] == ["recall-0.95", "recall-0.98"]
+    card = (cards / "cnn-pediatric" / CARD).read_text(encoding="utf-8")
+    assert robustness_section(document) in card
+    for row in study["rows"]:
+        assert f"| {row['name']} | " in card
+        for point in row["figures"]["points"] if row["family"] != "diagnostic" else ():
+            assert f"{point['recall']:.3f}" in card
+            assert f"{point['specificity']:.3f}" in card
+    # All else of the card stays, and the section is replaced, not added.
+    plain = (folder / CARD).read_text(encoding="utf-8")
+    assert card.replace(robustness_section(document) + "\n", "") == plain
+    capsys.readouterr()
+    assert run(monkeypatch, *asked, "--force") == 0
+    assert ": AUC" not in capsys.readouterr().err
+    assert (cards / "cnn-pediatric" / CARD).read_text(encoding="utf-8") == card
+    assert with_robustness_section("# A card\n", document) == (
+        f"# A card\n\n{robustness_section(document)}"
+    )
+    # Another model does not take the results.
+    other = document.model_copy(update={"model": "0" * 64})
+    with pytest.raises(BundleError, match="of another model"):
+        write_with_robustness(folder, tmp_path / "other", other)
+
+
 def test_what_cannot_be_studied_is_one_line(folder, images, tmp_path, monkeypatch, capsys):
     (tmp_path / "other.json").write_text('{"made_by": "somebody"}')
     (tmp_path / "there.md").write_text("")
@@ -366,6 +418,11 @@ def test_what_cannot_be_studied_is_one_line(folder, images, tmp_path, monkeypatc
         ((tmp_path / "no", "--data", images), "no such bundle folder"),
         ((folder, "--data", images, "--recall", 1.5), "--recall 1.5"),
         ((folder, "--data", images, "--limit", 1), "--limit 1"),
+        ((folder, "--data", images, "--quick", "--cards", tmp_path / "c"), "--quick"),
+        ((folder, folder, "--data", images, "--cards", tmp_path / "c"), "different names"),
+        ((folder, "--data", images, "--cards", folder.parent), "exists already"),
+        ((folder, "--data", images, "--page", tmp_path / "there.md"), "no place for the tables"),
+        ((folder, "--data", images, "--page", tmp_path / "no.md"), "no.md: cannot be read"),
         ((folder, "--data", images, "--json", tmp_path / "other.json"), "other.json"),
         ((folder, "--data", images, "--out", tmp_path / "there.md"), "exists already"),
     ):

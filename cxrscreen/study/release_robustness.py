@@ -1,0 +1,111 @@
+"""From a bundle to one that tells in its card how it holds up under shift."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from cxrscreen.data.dataset import LabelledImage, fingerprint
+from cxrscreen.errors import BundleError
+from cxrscreen.model.bundle import CARD, DOCUMENT, ModelBundle, load_bundle
+from cxrscreen.model.files import sha256_of_file
+from cxrscreen.model.robustness import (
+    ROBUSTNESS,
+    RobustnessDocument,
+    ShiftFigures,
+    with_robustness_section,
+)
+from cxrscreen.output import new_folder
+from cxrscreen.training.shift_table import ConditionFigures, Figures, overall
+from cxrscreen.training.shifts import DIAGNOSTIC
+
+
+def robustness_document(
+    bundle: ModelBundle,
+    part: str,
+    images: Sequence[LabelledImage],
+    rows: Sequence[ConditionFigures],
+) -> RobustnessDocument:
+    """Return what a bundle came to in the shift benchmark.
+
+    Parameters
+    ----------
+    bundle
+        What was judged, at operating points of its own.
+    part
+        Name of the part of its data.
+    images
+        Of that part, all that were judged.
+    rows
+        From :func:`~cxrscreen.training.shift_table.shift_table`, clean images first.
+    """
+    summary = overall(rows)
+    return RobustnessDocument(
+        schema_version=1,
+        kind="cxrscreen robustness",
+        model=bundle.model_fingerprint,
+        preprocessing=bundle.spec.fingerprint(),
+        part=part,
+        images=len(images),
+        positives=sum(image.label for image in images),
+        fingerprint=fingerprint(images),
+        rows=tuple(
+            _row(row.name, row.family, row.figures) for row in rows if row.family != DIAGNOSTIC
+        ),
+        mean=_row("mean", "all", summary.mean),
+        lowest=_row("lowest", "all", summary.worst),
+        diagnostics=tuple(
+            _row(row.name, row.family, row.figures) for row in rows if row.family == DIAGNOSTIC
+        ),
+    )
+
+
+def write_with_robustness(
+    source: Path, out: Path, document: RobustnessDocument, *, force: bool = False
+) -> None:
+    """Write a copy of a bundle with ``robustness.json`` and its section in the card.
+
+    Weights, calibration and so every decision stay as they are; the hash of the bundle changes.
+
+    Parameters
+    ----------
+    source
+        Folder of a bundle.
+    out
+        Folder to make; it appears as a whole or not at all.
+    document
+        Of this very bundle.
+    force
+        Replace a bundle that stands at ``out``, which may be ``source``.
+
+    Raises
+    ------
+    BundleError
+        The document is of another model, or the bundle is damaged.
+    OutputError
+        ``out`` exists already or cannot be written.
+    """
+    bundle = load_bundle(source)
+    judged = (document.model, document.preprocessing)
+    if judged != (bundle.model_fingerprint, bundle.spec.fingerprint()):
+        message = f"{source}: the shift benchmark is of another model"
+        raise BundleError(message, hint="Run the benchmark on this bundle.")
+    with new_folder(out, force=force) as place:
+        files = dict(bundle.document.files)
+        for name in files:
+            shutil.copyfile(source / name, place / name)
+        card = (source / CARD).read_text(encoding="utf-8")
+        (place / CARD).write_text(
+            with_robustness_section(card, document), encoding="utf-8", newline="\n"
+        )
+        (place / ROBUSTNESS).write_bytes(document.to_bytes())
+        for name in (CARD, ROBUSTNESS):
+            files[name] = sha256_of_file(place / name)
+        changed = bundle.document.model_copy(update={"files": files})
+        (place / DOCUMENT).write_bytes(changed.to_bytes())
+
+
+def _row(name: str, family: str, figures: Figures) -> ShiftFigures:
+    return ShiftFigures.model_validate({"name": name, "family": family, **asdict(figures)})
