@@ -85,6 +85,14 @@ class FingerprintMismatchError(BundleError):
     """An operating point belongs to another model, preprocessing or engine."""
 
 
+class EngineError(CxrScreenError):
+    """An engine is not installed, or cannot run on the device that was asked for."""
+
+
+class QuantizationError(CxrScreenError):
+    """An int8 model is too unlike the model that it was made from."""
+
+
 class DatasetError(CxrScreenError):
     """A labelled data set cannot be trained on as it is."""
 

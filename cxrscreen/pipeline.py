@@ -28,7 +28,7 @@ from cxrscreen.calibration.probability import Calibrator
 from cxrscreen.duplicates import Duplicates, Identity, MarkedImage
 from cxrscreen.examine import Examined, ExamineSettings, examine
 from cxrscreen.model.bundle import ModelBundle
-from cxrscreen.model.predictor import ENGINE, Predictor, choose_device
+from cxrscreen.model.predictor import Predictor, choose_device
 from cxrscreen.records import (
     Admission,
     DisplayImage,
@@ -214,7 +214,7 @@ def screen_images(
             fitted,
             model=bundle.model_fingerprint,
             preprocessing=bundle.spec.fingerprint(),
-            engine=ENGINE,
+            engine=bundle.engine,
         )
     settings = ExamineSettings(
         bundle.spec, bundle.intended_use, options.permissions, options.display_px
@@ -248,7 +248,7 @@ def _images(
                 for place, item in enumerate(remaining)
                 for image in examine(item, judge.settings)
             )
-        device = choose_device(options.device)
+        device = choose_device(options.device, judge.bundle.engine)
         predictor = Predictor(judge.bundle, device)
         marked = (
             MarkedImage(start + place, item)
@@ -260,7 +260,7 @@ def _images(
             in_batches(marked, options.batch_size),
             predictor,
             judge.settings.spec,
-            at_once=batches_at_once(device),
+            at_once=batches_at_once(judge.bundle, device),
         )
         # Left early, the threads end before the workers do.
         with contextlib.closing(judged):
@@ -268,9 +268,14 @@ def _images(
                 yield from _screened(batch, outcome, judge)
 
 
-def batches_at_once(device: torch.device) -> int:
-    """Return how many batches keep a device busy: one for each core of this machine's own."""
-    return default_workers() if device.type == "cpu" else 1
+def batches_at_once(bundle: ModelBundle, device: torch.device) -> int:
+    """Return how many batches keep a device busy: on PyTorch, one for each core of a processor.
+
+    OpenVINO spreads the images of one batch over the cores by itself.
+    """
+    if bundle.engine.is_openvino or device.type != "cpu":
+        return 1
+    return default_workers()
 
 
 class Tally:

@@ -19,6 +19,7 @@ from typer.testing import Result
 from cxrscreen import load_bundle
 from cxrscreen.intake.header.dicom import quiet_readers
 from cxrscreen.model.bundle import ModelBundle
+from tests.int8_data import isolated
 from tests.study_data import MARKER, Pool, make_pool, study, write_table
 from tools.phantom import project, sample_anatomy
 
@@ -114,6 +115,27 @@ def released(maker, tmp_path_factory) -> tuple[Released, Path]:
     """A second bundle, made from the study's folder."""
     folder = tmp_path_factory.mktemp("bundles") / "study"
     return maker.write(folder), folder
+
+
+@pytest.fixture(scope="session")
+def int8(released, study_folder, tmp_path_factory) -> Path:
+    """The second bundle with an int8 model; made in a process without a network."""
+    pytest.importorskip("nncf")
+    folder = tmp_path_factory.mktemp("int8")
+    made = isolated(
+        [
+            (
+                *("bundle", "quantize", released[1], "--data", study_folder),
+                *("--out", folder / "bundle", "--images", 24, "--workers", 0),
+                # So few images cannot show that so little was lost.
+                *("--max-auc-loss", 0.2, "--max-changed", 0.2),
+            )
+        ],
+        folder / "home",
+    )
+    assert made.returncode == 0, made.stdout + made.stderr
+    (folder / "said.txt").write_text(made.stdout, encoding="utf-8")
+    return folder / "bundle"
 
 
 @pytest.fixture(scope="session")

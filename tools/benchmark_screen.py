@@ -87,13 +87,16 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--corpus", type=Path, help="where to keep it, and find it again")
     parser.add_argument("--bundle", action="append", help="further bundles, by name or folder")
+    parser.add_argument(
+        "--engine", action="append", help="engines that the bundles are calibrated for"
+    )
     parser.add_argument("--no-resnet50", action="store_true", help="leave the untrained one out")
     parser.add_argument("--peer-files", type=int, default=20, help="files for the peer; 0 for none")
     parser.add_argument("--page", type=Path, help="a page whose block is replaced by the table")
-    parser.add_argument("--first-row", metavar="MODEL", help=argparse.SUPPRESS)
+    parser.add_argument("--first-row", nargs=2, metavar=("MODEL", "ENGINE"), help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
-    if options.first_row is not None:
-        _report_first_row(options.corpus, options.first_row)
+    if options.first_row:
+        _report_first_row(options.corpus, *options.first_row)
         return 0
     with tempfile.TemporaryDirectory() as temporary:
         corpus = options.corpus or Path(temporary)
@@ -102,23 +105,26 @@ def main(arguments: list[str] | None = None) -> int:
         models = [None, *(options.bundle or ())]
         if not options.no_resnet50:
             models.append(UNTRAINED_RESNET50)
-        text = _measured(corpus, models, options)
+        text = _measured(corpus, models, options.engine or [""], options)
     sys.stdout.write(text)
     if options.page:
         replace_block(options.page, "benchmark", text)
     return 0
 
 
-def _measured(corpus: Path, models: list[str | None], options: argparse.Namespace) -> str:
+def _measured(
+    corpus: Path, models: list[str | None], engines: list[str], options: argparse.Namespace
+) -> str:
     from cxrscreen.workers.pool import default_workers  # noqa: PLC0415 - torch takes its time
 
     lines, together = _table_head(), dict[str, float]()
     for model in models:
-        name = model or "packaged"
-        sys.stderr.write(f"{name}\n")
-        rates = _rates(corpus, model, options)
-        together[name] = statistics.median(rates.together)
-        lines.append(_line(rates.cells(name)))
+        for engine in engines:
+            name = f"{model or 'packaged'}{f', {engine}' if engine else ''}"
+            sys.stderr.write(f"{name}\n")
+            rates = _rates(corpus, model, engine, options)
+            together[name] = statistics.median(rates.together)
+            lines.append(_line(rates.cells(name)))
     text = "\n".join([*lines, ""])
     cores = default_workers()
     text += f"\nImages a second on {cores} cores; medians of {options.rounds} rounds.\n"
@@ -151,25 +157,27 @@ def _line(cells: list[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def open_model(model: str | None) -> ModelBundle:
+def open_model(model: str | None, engine: str) -> ModelBundle:
     """Return a bundle, or the packaged one around an untrained ResNet50."""
     from cxrscreen import load_bundle  # noqa: PLC0415 - torch takes its time
 
     if model != UNTRAINED_RESNET50:
-        return load_bundle(model)
-    from cxrscreen.config.network import ResNet50Config  # noqa: PLC0415 - MONAI with it
-    from cxrscreen.model.network import build_network  # noqa: PLC0415 - the same
+        bundle = load_bundle(model)
+    else:
+        from cxrscreen.config.network import ResNet50Config  # noqa: PLC0415 - MONAI with it
+        from cxrscreen.model.network import build_network  # noqa: PLC0415 - the same
 
-    network = build_network(ResNet50Config(architecture="resnet50"), in_channels=3).eval()
-    return dataclasses.replace(load_bundle(), network=network)
+        network = build_network(ResNet50Config(architecture="resnet50"), in_channels=3).eval()
+        bundle = dataclasses.replace(load_bundle(), network=network)
+    return bundle.on(engine) if engine else bundle
 
 
-def _rates(corpus: Path, model: str | None, options: argparse.Namespace) -> Rates:
+def _rates(corpus: Path, model: str | None, engine: str, options: argparse.Namespace) -> Rates:
     from cxrscreen.examine import ExamineSettings  # noqa: PLC0415 - torch takes its time
     from cxrscreen.intake import discover  # noqa: PLC0415 - the same
     from cxrscreen.records import Permissions  # noqa: PLC0415 - the same
 
-    bundle = open_model(model)
+    bundle = open_model(model, engine)
     inputs = list(discover([corpus]))
     settings = ExamineSettings(bundle.spec, bundle.intended_use, Permissions())
     rates, images = Rates(), read_all(inputs, settings)[1]
@@ -177,7 +185,7 @@ def _rates(corpus: Path, model: str | None, options: argparse.Namespace) -> Rate
         rates.reading.append(read_all(inputs * options.passes, settings)[0])
         rates.model.append(_judging_rate(images, bundle))
         rates.together.append(_rate_together(inputs * options.passes, bundle))
-        rates.first_row_s.append(_seconds_to_first_row(corpus, model))
+        rates.first_row_s.append(_seconds_to_first_row(corpus, model, engine))
     return rates
 
 
@@ -210,7 +218,7 @@ def _judging_rate(images: list[MarkedImage], bundle: ModelBundle) -> float:
     predictor = Predictor(bundle, device)
     many = (images * (1 + 160 // len(images)))[: max(len(images), 160)]
     found = []
-    for at_once in {1, batches_at_once(device)}:
+    for at_once in {1, batches_at_once(bundle, device)}:
         times = []
         judged = predicted(in_batches(many, _BATCH), predictor, bundle.spec, at_once=at_once)
         for batch, _ in judged:
@@ -240,12 +248,12 @@ def _middle_rate(times: list[float]) -> float:
     return (last - first) / (times[last] - times[first])
 
 
-def _seconds_to_first_row(corpus: Path, model: str | None) -> float:
+def _seconds_to_first_row(corpus: Path, model: str | None, engine: str) -> float:
     """Return how long after its start a program has its first row, imports and all."""
     command = [sys.executable, "-m", "tools.benchmark_screen", "--corpus", str(corpus)]
     started = time.perf_counter()
     with subprocess.Popen(  # noqa: S603 - this very program
-        [*command, "--first-row", model or ""], stdout=subprocess.PIPE, text=True
+        [*command, "--first-row", model or "", engine], stdout=subprocess.PIPE, text=True
     ) as program:
         line = program.stdout.readline() if program.stdout else ""
         seconds = time.perf_counter() - started
@@ -255,12 +263,12 @@ def _seconds_to_first_row(corpus: Path, model: str | None) -> float:
     return seconds
 
 
-def _report_first_row(corpus: Path, model: str) -> None:
+def _report_first_row(corpus: Path, model: str, engine: str) -> None:
     from cxrscreen.intake import discover  # noqa: PLC0415 - its time is what is measured
     from cxrscreen.pipeline import ScreenOptions, screen_images  # noqa: PLC0415 - the same
 
     inputs = discover([corpus])
-    bundle = open_model(model or None)
+    bundle = open_model(model or None, engine)
     rows = screen_images(inputs, bundle, ScreenOptions(device="cpu"))
     next(iter(rows))
     sys.stdout.write(json.dumps("row") + "\n")

@@ -25,6 +25,16 @@ class Device(StrEnum):
     MPS = "mps"
 
 
+class EngineChoice(StrEnum):
+    """Values of ``--engine``, without importing the vocabulary's neighbours."""
+
+    AUTO = "auto"
+    TORCH_FLOAT32 = "torch-float32"
+    TORCH_BFLOAT16 = "torch-bfloat16"
+    OPENVINO_FLOAT32 = "openvino-float32"
+    OPENVINO_INT8 = "openvino-int8"
+
+
 class UnitOption(StrEnum):
     """Values of ``--unit``, without importing the vocabulary's neighbours."""
 
@@ -37,6 +47,13 @@ Bundle = Annotated[
     typer.Option(help="Model bundle: a packaged name or a folder.", show_default="cnn-pediatric"),
 ]
 BatchSize = Annotated[int, typer.Option(min=1, help="Images judged together.")]
+EngineOption = Annotated[
+    EngineChoice,
+    typer.Option(
+        help="Runtime and arithmetic of the network; auto is torch-float32. Thresholds belong to "
+        "one engine.",
+    ),
+]
 DeviceOption = Annotated[Device, typer.Option(help="Where the network runs.")]
 Workers = Annotated[
     int | None,
@@ -108,6 +125,26 @@ Prevalence = Annotated[
 ]
 
 
+def open_bundle(
+    bundle: str | None, engine: EngineChoice = EngineChoice.AUTO, device: Device = Device.AUTO
+) -> ModelBundle:
+    """Return a bundle, opened for the engine that was asked for.
+
+    Raises
+    ------
+    BundleError
+        It is damaged, not there, or holds no model for the engine.
+    EngineError
+        The engine is not installed, or does not run on the device.
+    """
+    from cxrscreen.model.bundle import load_bundle
+    from cxrscreen.model.predictor import choose_device
+
+    model = load_bundle(bundle, engine=None if engine is EngineChoice.AUTO else engine.value)
+    choose_device(device.value, model.engine)
+    return model
+
+
 def permissions(
     *, out_of_scope: bool, secondary_capture: bool, for_processing: bool
 ) -> Permissions:
@@ -158,7 +195,6 @@ def choose_calibration(
     """
     from cxrscreen.calibration.calibration import read_calibration
     from cxrscreen.errors import UsageError
-    from cxrscreen.model.predictor import ENGINE
 
     for name, value in (
         ("--target-recall", target_recall),
@@ -174,7 +210,9 @@ def choose_calibration(
         raise UsageError(message, hint="It is the confidence of that target.")
     calibration = bundle.calibration if file is None else read_calibration(Path(file))
     calibration.require(
-        model=bundle.model_fingerprint, preprocessing=bundle.spec.fingerprint(), engine=ENGINE
+        model=bundle.model_fingerprint,
+        preprocessing=bundle.spec.fingerprint(),
+        engine=bundle.engine,
     )
     if prevalence is not None:
         calibration = calibration.at_prevalence(prevalence)

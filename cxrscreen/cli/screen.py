@@ -35,6 +35,7 @@ def screen(
     confidence: options.Confidence = None,
     prevalence: options.Prevalence = None,
     batch_size: options.BatchSize = 16,
+    engine: options.EngineOption = options.EngineChoice.AUTO,
     device: options.DeviceOption = options.Device.AUTO,
     allow_out_of_scope: options.AllowOutOfScope = False,
     allow_secondary_capture: options.AllowSecondaryCapture = False,
@@ -76,14 +77,13 @@ def screen(
         inputs = discover(given, exclude=[out, *files_of(journal.path), *parts_beside(out)])
 
         from cxrscreen import __version__
-        from cxrscreen.model.bundle import load_bundle
         from cxrscreen.pipeline import ScreenOptions
         from cxrscreen.reports.console import MAX_FLAGGED, FlaggedImage, print_run
         from cxrscreen.reports.table import RunFacts, report_cells
         from cxrscreen.run.screening import ScreeningRun
         from cxrscreen.run.terms import terms_of
 
-        model = load_bundle(bundle)
+        model = options.open_bundle(bundle, engine, device)
         used, point = options.choose_calibration(
             model,
             file=calibration,
