@@ -104,7 +104,7 @@ def _engines(
         return logits
 
     model = convert(network, channels=ranges[0].shape[0], size_px=size_px)
-    int8 = quantise(model, [image.unsqueeze(0).numpy() for image in ranges])
+    int8 = quantise(model, [image.unsqueeze(0).numpy() for image in ranges], quick=True)
     return {
         BASELINE: eager,
         "torch-float32": TorchEngine(network, _CPU).logits,
