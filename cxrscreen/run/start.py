@@ -50,7 +50,7 @@ def hold_journal(outs: Sequence[Path], *, resume: bool, force: bool) -> Journal 
     unfinished = place.exists()
     if resume and not unfinished and all(is_report(out) for out in outs):
         return None
-    if not unfinished or force:
+    if not unfinished:
         for out in outs:
             check_writable(out, force=force, replaceable=is_report)
     if force and unfinished and not is_journal(place):
@@ -58,8 +58,11 @@ def hold_journal(outs: Sequence[Path], *, resume: bool, force: bool) -> Journal 
         raise OutputError(message, hint="Move it away, or give another --out.")
     journal = _opened(place, force=force)
     try:
-        if unfinished and journal.rows:
-            _require_permission(journal, outs, resume=resume, force=force)
+        if not resume and not force:
+            _require_empty(journal)
+        for out in outs:
+            may_replace = force or (resume and journal.may_replace(out))
+            check_writable(out, force=may_replace, replaceable=is_report)
         for out in outs:
             clear_parts(out)
     except BaseException:
@@ -95,7 +98,9 @@ def begin_or_resume(
         It was begun with something else, which is named, or is damaged.
     """
     if not resume or not journal.rows:
-        journal.begin(terms, frozen.digests, replaces=force)
+        # One that was killed before its first rows may have been told to replace.
+        replaces = force or (resume and journal.replaces)
+        journal.begin(terms, frozen.digests, replaces=replaces)
         return False
     before, inputs = journal.begun_with()
     differences = _differences(before, terms)
@@ -121,15 +126,10 @@ def _opened(place: Path, *, force: bool) -> Journal:
     return Journal(place)
 
 
-def _require_permission(
-    journal: Journal, outs: Sequence[Path], *, resume: bool, force: bool
-) -> None:
-    if not resume and not force:
+def _require_empty(journal: Journal) -> None:
+    if journal.rows:
         message = f"{journal.path}: an unfinished run is there, with {journal.done} inputs done"
         raise JournalError(message, hint="Go on with --resume, or begin anew with --force.")
-    for out in outs:
-        may_replace = force or journal.may_replace(out)
-        check_writable(out, force=may_replace, replaceable=is_report)
 
 
 def _differences(before: Terms, now: Terms) -> list[str]:
