@@ -85,6 +85,14 @@ class FingerprintMismatchError(BundleError):
     """An operating point belongs to another model, preprocessing or engine."""
 
 
+class EngineError(CxrScreenError):
+    """An engine is not installed, or cannot run on the device that was asked for."""
+
+
+class QuantizationError(CxrScreenError):
+    """An int8 model is too unlike the model that it was made from."""
+
+
 class DatasetError(CxrScreenError):
     """A labelled data set cannot be trained on as it is."""
 
@@ -103,6 +111,16 @@ class CalibrationError(CxrScreenError):
 
 class PredictionsError(CxrScreenError):
     """A file of predictions or a report has been changed, shuffled or joined wrongly."""
+
+
+class PseudonymKeyError(CxrScreenError):
+    """The key of pseudonyms cannot be read or made, or is not kept secret."""
+
+
+class UnscreenedError(CxrScreenError):
+    """An image is ``NOT_SCREENED``, and the user wants none to be."""
+
+    exit_code: ClassVar[int] = 3
 
 
 class WorkerError(CxrScreenError):

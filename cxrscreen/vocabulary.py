@@ -1,4 +1,4 @@
-"""The words of the reports: decisions, reject codes, views, kinds of source."""
+"""The words of the reports: decisions, engines, reject codes, views, kinds of source."""
 
 from __future__ import annotations
 
@@ -13,6 +13,24 @@ class Decision(StrEnum):
     NEGATIVE = "NEGATIVE"
     INDETERMINATE = "INDETERMINATE"
     NOT_SCREENED = "NOT_SCREENED"
+
+
+class Engine(StrEnum):
+    """Runtime and arithmetic of a network: what a threshold belongs to beside its model."""
+
+    TORCH_FLOAT32 = "torch-float32"
+    TORCH_BFLOAT16 = "torch-bfloat16"
+    OPENVINO_FLOAT32 = "openvino-float32"
+    OPENVINO_INT8 = "openvino-int8"
+
+    @property
+    def is_openvino(self) -> bool:
+        """Whether it needs OpenVINO, and runs on the CPU alone."""
+        return self in (Engine.OPENVINO_FLOAT32, Engine.OPENVINO_INT8)
+
+
+#: Of every installation, and of a bundle's own ``calibration.json``.
+DEFAULT_ENGINE: Final = Engine.TORCH_FLOAT32
 
 
 class RejectCode(StrEnum):
@@ -105,6 +123,14 @@ class View(StrEnum):
 
 #: Views in which the beam crosses the chest front to back or back to front.
 FRONTAL_VIEWS = frozenset({View.PA, View.AP, View.FRONTAL})
+
+
+class Phi(StrEnum):
+    """How much of what tells who a patient is a report holds."""
+
+    PSEUDONYM = "pseudonym"
+    FULL = "full"
+    NONE = "none"
 
 
 class Policy(StrEnum):

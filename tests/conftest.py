@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,7 @@ from typer.testing import Result
 from cxrscreen import load_bundle
 from cxrscreen.intake.header.dicom import quiet_readers
 from cxrscreen.model.bundle import ModelBundle
+from tests.int8_data import isolated
 from tests.study_data import MARKER, Pool, make_pool, study, write_table
 from tools.phantom import project, sample_anatomy
 
@@ -31,6 +32,15 @@ MakeDicom = Callable[..., Path]
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell starts what runs in the background deaf to Ctrl-C, and children inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_settings(tmp_path_factory) -> Iterator[None]:
+    """Keep the tests, and the commands they start, out of the user's configuration."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CXRSCREEN_CONFIG", str(tmp_path_factory.mktemp("config") / "cxrscreen"))
+        patch.delenv("CXRSCREEN_PHI_KEY", raising=False)
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -114,6 +124,27 @@ def released(maker, tmp_path_factory) -> tuple[Released, Path]:
     """A second bundle, made from the study's folder."""
     folder = tmp_path_factory.mktemp("bundles") / "study"
     return maker.write(folder), folder
+
+
+@pytest.fixture(scope="session")
+def int8(released, study_folder, tmp_path_factory) -> Path:
+    """The second bundle with an int8 model; made in a process without a network."""
+    pytest.importorskip("nncf")
+    folder = tmp_path_factory.mktemp("int8")
+    made = isolated(
+        [
+            (
+                *("bundle", "quantize", released[1], "--data", study_folder),
+                *("--out", folder / "bundle", "--images", 24, "--workers", 0),
+                # So few images cannot show that so little was lost.
+                *("--max-auc-loss", 0.2, "--max-changed", 0.2),
+            )
+        ],
+        folder / "home",
+    )
+    assert made.returncode == 0, made.stdout + made.stderr
+    (folder / "said.txt").write_text(made.stdout, encoding="utf-8")
+    return folder / "bundle"
 
 
 @pytest.fixture(scope="session")

@@ -36,13 +36,14 @@ from cxrscreen.pipeline import Tally
 from cxrscreen.preprocess import PreprocessSpec
 from cxrscreen.records import ScreenRow, Source
 from cxrscreen.reports.console import FlaggedImage, print_run
+from cxrscreen.reports.privacy import KEY_BYTES, Privacy
 from cxrscreen.reports.table import RunFacts, report_cells
 from cxrscreen.training.distortions import blur
 from cxrscreen.training.preview import draw_preview
 from cxrscreen.training.reference import measure_reference
 from cxrscreen.training.robustness import ResizedImages
 from cxrscreen.training.shift_table import conditions_for
-from cxrscreen.vocabulary import Decision
+from cxrscreen.vocabulary import Decision, Phi
 
 ROOT = Path(__file__).resolve().parents[1]
 COLOURS = {Decision.POSITIVE: "#c62828", Decision.NEGATIVE: "#2e7d32"}
@@ -80,7 +81,13 @@ def main() -> None:
     for row in rows:
         tally.add(row)
     facts = RunFacts(
-        bundle.name, bundle.sha256, bundle.calibration, bundle.default_point, __version__
+        bundle=bundle.name,
+        bundle_sha256=bundle.sha256,
+        calibration=bundle.calibration,
+        point=bundle.default_point,
+        version=__version__,
+        # No pseudonym is in the picture.
+        privacy=Privacy(Phi.PSEUDONYM, bytes(KEY_BYTES)),
     )
     flagged = [
         FlaggedImage.of(report_cells(row, facts), warnings=len(row.warnings))
@@ -134,16 +141,20 @@ def draw_shift(path: Path) -> None:
     every = conditions_for(images, measure_reference(pixels, labels))
     shown = [one for name in _SHOWN_CONDITIONS for one in every if one.name == name]
     chosen = [int(np.flatnonzero(labels == label)[1]) for label in (0, 1)]
-    figure = Figure(figsize=(1.9 * len(shown), 4.4), layout="constrained")
+    half = len(shown) // 2
+    figure = Figure(figsize=(2.5 * half, 11), layout="constrained")
     FigureCanvasAgg(figure)
-    for line, index in zip(figure.subplots(2, len(shown)), chosen, strict=True):
-        for axes, condition in zip(line, shown, strict=True):
+    grid = figure.subplots(4, half)
+    for place, condition in enumerate(shown):
+        band, column = divmod(place, half)
+        for line, index in enumerate(chosen, start=2 * band):
+            axes = grid[line][column]
             axes.set_axis_off()
             image = condition.distort(pixels[index].clone(), index)[0]
             axes.imshow(image.numpy(), cmap="gray", vmin=0, vmax=1)
             if index == chosen[0]:
-                axes.set_title(fill(condition.name, 22), fontsize=8)
-    figure.savefig(path, dpi=80)
+                axes.set_title(fill(condition.name, 26), fontsize=11)
+    figure.savefig(path, dpi=72)
     with Image.open(path) as picture:
         grey = picture.convert("L")
     grey.quantize(_PICTURE_GREYS).save(path, optimize=True)

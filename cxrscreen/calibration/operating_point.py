@@ -41,4 +41,8 @@ def require_fingerprints(
     ]
     if differing:
         message = f"operating point {point.name} was fitted with another {', '.join(differing)}"
-        raise FingerprintMismatchError(message, hint="Calibrate again with this bundle.")
+        hint = "Calibrate again with this bundle."
+        if differing == ["engine"]:
+            message += f", {point.engine}"
+            hint = f"Give --engine {point.engine}, or calibrate again on {engine}."
+        raise FingerprintMismatchError(message, hint=hint)

@@ -24,6 +24,11 @@ from cxrscreen.cli import explain as explain_module
 from cxrscreen.cli import inspect as inspect_module
 from cxrscreen.cli import screen as screen_module
 from cxrscreen.cli import train as train_module
+from cxrscreen.cli.bundle import bundle_app
+from cxrscreen.cli.bundle import list as bundle_list_module
+from cxrscreen.cli.bundle import quantize as bundle_quantize_module
+from cxrscreen.cli.bundle import show as bundle_show_module
+from cxrscreen.cli.bundle import verify as bundle_verify_module
 from cxrscreen.cli.data import audit as data_audit_module
 from cxrscreen.cli.data import data_app
 from cxrscreen.cli.data import preview as data_preview_module
@@ -112,6 +117,11 @@ app.add_typer(data_app)
 data_app.command(name="audit")(translated(data_audit_module.audit))
 data_app.command(name="split")(translated(data_split_module.split))
 data_app.command(name="preview")(translated(data_preview_module.preview))
+app.add_typer(bundle_app)
+bundle_app.command(name="list")(translated(bundle_list_module.list_bundles))
+bundle_app.command(name="show")(translated(bundle_show_module.show))
+bundle_app.command(name="verify")(translated(bundle_verify_module.verify))
+bundle_app.command(name="quantize")(translated(bundle_quantize_module.quantize))
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:

@@ -26,7 +26,10 @@ _LONGEST_NAME: Final = 200
 
 def calibrate(
     *,
-    data: Annotated[Path, typer.Option(help="Labelled images: a folder, a table or a split file.")],
+    data: Annotated[
+        Path,
+        typer.Option(help="Labelled images: a folder, a table or a split file.", readable=False),
+    ],
     out: Annotated[Path, typer.Option("--out", "-o", help="The calibration to write (JSON).")],
     bundle: options.Bundle = None,
     part: options.Part = None,
@@ -95,6 +98,7 @@ def calibrate(
     layout: options.LayoutOption = None,
     patient_pattern: options.PatientPattern = None,
     batch_size: options.BatchSize = 16,
+    engine: options.EngineOption = options.EngineChoice.AUTO,
     device: options.DeviceOption = options.Device.AUTO,
     allow_out_of_scope: options.AllowOutOfScope = False,
     allow_secondary_capture: options.AllowSecondaryCapture = False,
@@ -157,13 +161,13 @@ def calibrate(
         unit=unit.value,
     )
 
-    from cxrscreen.model.bundle import load_bundle
-    from cxrscreen.study.calibrate import fit_calibration
+    from cxrscreen.study.calibrate import fit_calibration, uncalibrated_bundle
     from cxrscreen.study.programme import programme_of, write_programme
 
-    model = load_bundle(bundle)
+    model = options.open_bundle(bundle, engine, device)
     found = reading.images(model, data, part, unseen=True)
-    rows = reading.screen(model, found, reading.screen_options())
+    # The bundle may hold no calibration for this engine.
+    rows = reading.screen(uncalibrated_bundle(model), found, reading.screen_options())
     fitted = fit_calibration(model, rows, aims, name=site, site_prevalence=prevalence)
     shown: tuple[ProgrammeRow, ...] = ()
     with new_file(out, force=force, replaceable=is_site_calibration) as temporary:

@@ -12,6 +12,7 @@ from cxrscreen.cli.reading import Reading, design_of, print_page
 
 if TYPE_CHECKING:
     from cxrscreen.evaluation.predictions import Predictions
+    from cxrscreen.model.bundle import ModelBundle
 
 PAGE: Final = "comparison.md"
 
@@ -29,7 +30,7 @@ def compare(
     out: Annotated[Path, typer.Option("--out", "-o", help="The folder to make.")],
     data: Annotated[
         Path | None,
-        typer.Option(help="Labelled images: a folder, a table or a split file."),
+        typer.Option(help="Labelled images: a folder, a table or a split file.", readable=False),
     ] = None,
     part: options.Part = None,
     predictions: Annotated[
@@ -37,6 +38,7 @@ def compare(
         typer.Option(
             metavar="FILE",
             help="Predictions of an earlier evaluation in place of a bundle; repeat it for each.",
+            readable=False,
             show_default=False,
         ),
     ] = None,
@@ -54,6 +56,13 @@ def compare(
     patient_pattern: options.PatientPattern = None,
     allow_one_class: options.AllowOneClass = False,
     batch_size: options.BatchSize = 16,
+    engine: Annotated[
+        list[options.EngineChoice] | None,
+        typer.Option(
+            help="Runtime and arithmetic of all networks, or of each bundle in turn.",
+            show_default="auto",
+        ),
+    ] = None,
     device: options.DeviceOption = options.Device.AUTO,
     allow_out_of_scope: options.AllowOutOfScope = False,
     allow_secondary_capture: options.AllowSecondaryCapture = False,
@@ -86,6 +95,7 @@ def compare(
     if files and (data is not None or part is not None):
         message = "--predictions know their images: --data and --part contradict them"
         raise UsageError(message, hint="Give --predictions alone.")
+    engines = _engines(engine or [], len(names))
     check_writable(out, force=force, replaceable=is_study)
     reading = Reading(
         config=config,
@@ -112,21 +122,38 @@ def compare(
     if data is None:
         made = [read_predictions(path) for path in files]
     else:
-        made, notes = _judged(reading, names, data, part)
+        models = [
+            options.open_bundle(name, each, device)
+            for name, each in zip(names, engines, strict=True)
+        ]
+        made, notes = _judged(reading, models, data, part)
     side_by_side = measure_side_by_side(made, design, one_class=allow_one_class)
     written = write_comparison(out, side_by_side, notes=notes, force=force)
     if not quiet:
         print_page(written.page, out / PAGE)
 
 
+def _engines(asked: list[options.EngineChoice], bundles: int) -> list[options.EngineChoice]:
+    """Return the engine of each bundle."""
+    from cxrscreen.errors import UsageError
+
+    if asked and not bundles:
+        message = "--predictions were made on an engine already"
+        raise UsageError(message, hint="Leave out --engine.")
+    if len(asked) not in (0, 1, bundles):
+        message = f"{len(asked)} engines for {bundles} bundles"
+        raise UsageError(message, hint="Give --engine once, or once for each bundle.")
+    if len(asked) == bundles:
+        return asked
+    return (asked or [options.EngineChoice.AUTO]) * bundles
+
+
 def _judged(
-    reading: Reading, names: list[str], data: Path, part: str | None
+    reading: Reading, models: list[ModelBundle], data: Path, part: str | None
 ) -> tuple[list[Predictions], tuple[str, ...]]:
     """Return what each model says of the same images, and what is to be known of them."""
     from cxrscreen.errors import UsageError
-    from cxrscreen.model.bundle import load_bundle
 
-    models = [load_bundle(name) for name in names]
     found = [reading.images(model, data, part, named=True) for model in models]
     if any(one.images != found[0].images for one in found[1:]):
         message = f"--part {part}: the models were not made from the same parts of {data}"

@@ -27,13 +27,15 @@ def drift(
         ),
     ],
     report: Annotated[
-        list[Path], typer.Option(help="Report of the period; give it again for further ones.")
+        list[Path],
+        typer.Option(help="Report of the period; give it again for further ones.", readable=False),
     ],
     truth: Annotated[
         Path | None,
         typer.Option(
             help="What became of images (CSV: label 0 or 1, and source or sop_instance_uid): "
-            "watches the recall."
+            "watches the recall.",
+            readable=False,
         ),
     ] = None,
     recall: Annotated[
@@ -79,7 +81,7 @@ def drift(
         check_writable(out, force=force, replaceable=is_drift_document)
     reports = [read_report(path) for path in report]
     period = period_of(reports)
-    ours, inputs = _reference(reference)
+    ours, inputs = _reference(reference, period.identity.engine)
     inputs |= {str(one.path): one.sha256 for one in reports}
     became: Truth | None = None
     watch: RecallWatch | None = None
@@ -112,8 +114,11 @@ def drift(
         raise typer.Exit(_DRIFT_FOUND)
 
 
-def _reference(name: str) -> tuple[Reference, dict[str, str]]:
-    """Return what to compare with, and the hash of each file that it was read from."""
+def _reference(name: str, engine: str) -> tuple[Reference, dict[str, str]]:
+    """Return what to compare with, and the hash of each file that it was read from.
+
+    Of a bundle, that is the calibration for ``engine``, if it has one.
+    """
     from cxrscreen.errors import InputNotFoundError
     from cxrscreen.output import is_calibration, is_report
 
@@ -147,7 +152,9 @@ def _reference(name: str) -> tuple[Reference, dict[str, str]]:
         hint = "Give an earlier report, a site calibration, or a bundle."
         raise InputNotFoundError(message, hint=hint)
     bundle = load_bundle(name if name in packaged_bundles() else path)
-    reference = calibration_reference(bundle.calibration, bundle_sha256=bundle.sha256)
+    held = {str(key): value for key, value in bundle.calibrations.items()}
+    calibration = held.get(engine, bundle.calibration)
+    reference = calibration_reference(calibration, bundle_sha256=bundle.sha256)
     return reference, {name: bundle.sha256}
 
 

@@ -27,7 +27,7 @@ def evaluate(
     out: Annotated[Path, typer.Option("--out", "-o", help="The folder to make.")],
     data: Annotated[
         Path | None,
-        typer.Option(help="Labelled images: a folder, a table or a split file."),
+        typer.Option(help="Labelled images: a folder, a table or a split file.", readable=False),
     ] = None,
     bundle: options.Bundle = None,
     part: options.Part = None,
@@ -36,6 +36,7 @@ def evaluate(
         typer.Option(
             metavar="FILE",
             help="Start from the predictions.csv of an earlier evaluation, without the model.",
+            readable=False,
             show_default=False,
         ),
     ] = None,
@@ -69,6 +70,7 @@ def evaluate(
     patient_pattern: options.PatientPattern = None,
     allow_one_class: options.AllowOneClass = False,
     batch_size: options.BatchSize = 16,
+    engine: options.EngineOption = options.EngineChoice.AUTO,
     device: options.DeviceOption = options.Device.AUTO,
     allow_out_of_scope: options.AllowOutOfScope = False,
     allow_secondary_capture: options.AllowSecondaryCapture = False,
@@ -92,6 +94,9 @@ def evaluate(
         message = "--predictions hold their operating points already"
         hint = "Leave out --calibration, --operating-point, --target-recall and --confidence."
         raise UsageError(message, hint=hint)
+    if predictions is not None and engine is not options.EngineChoice.AUTO:
+        message = "--predictions were made on an engine already"
+        raise UsageError(message, hint="Leave out --engine.")
     check_writable(out, force=force, replaceable=is_study)
     reading = Reading(
         config=config,
@@ -113,6 +118,8 @@ def evaluate(
     from cxrscreen.study.measure import measure
     from cxrscreen.study.write import write_evaluation
 
+    model: ModelBundle | None
+    found: StudyImages | None
     if predictions is None and data is not None:
         choose = partial(
             options.choose_calibration,
@@ -121,7 +128,8 @@ def evaluate(
             target_recall=target_recall,
             confidence=confidence,
         )
-        model, found, made = _judged(reading, bundle, choose, data=data, part=part, columns=columns)
+        model = options.open_bundle(bundle, engine, device)
+        found, made = _judged(reading, model, choose, data=data, part=part, columns=columns)
     elif predictions is not None:
         model, found, made = _read(reading, bundle, data, part, predictions)
     else:
@@ -157,20 +165,17 @@ _Study = tuple["ModelBundle | None", "StudyImages | None", "Predictions"]
 
 def _judged(
     reading: Reading,
-    bundle: str | None,
+    model: ModelBundle,
     choose: Callable[[ModelBundle], tuple[Calibration, OperatingPoint]],
     *,
     data: Path,
     part: str | None,
     columns: tuple[str, ...],
-) -> _Study:
-    """Return the model, the images and what the one says of the others."""
-    from cxrscreen.model.bundle import load_bundle
-
-    model = load_bundle(bundle)
+) -> tuple[StudyImages, Predictions]:
+    """Return the images and what the model says of them."""
     used, at = choose(model)
     found = reading.images(model, data, part, columns)
-    return model, found, reading.predict(model, found, used, at)
+    return found, reading.predict(model, found, used, at)
 
 
 def _read(
@@ -181,11 +186,14 @@ def _read(
     from cxrscreen.evaluation.predictions import read_predictions
     from cxrscreen.model.bundle import load_bundle
     from cxrscreen.study.evaluate import require_same_images
+    from cxrscreen.vocabulary import Engine
 
     made = read_predictions(path)
     if data is None:
         return None, None, made
     model = load_bundle(bundle)
+    if made.run.engine != model.engine and made.run.engine in set(Engine):
+        model = model.on(made.run.engine)
     if model.model_fingerprint != made.run.model:
         message = f"{path}: predictions of {made.run.bundle}, another model than {model.name}"
         raise FingerprintMismatchError(message, hint="Give their model as --bundle.")

@@ -52,6 +52,7 @@ def explain(
     target_recall: options.TargetRecall = None,
     confidence: options.Confidence = None,
     prevalence: options.Prevalence = None,
+    engine: options.EngineOption = options.EngineChoice.AUTO,
     device: options.DeviceOption = options.Device.AUTO,
     allow_out_of_scope: options.AllowOutOfScope = False,
     allow_secondary_capture: options.AllowSecondaryCapture = False,
@@ -74,11 +75,10 @@ def explain(
     source = locate(file)
     require_file(source.path)
 
-    from cxrscreen.model.bundle import load_bundle
     from cxrscreen.model.predictor import choose_device
     from cxrscreen.pipeline import ScreenOptions
 
-    model = load_bundle(bundle)
+    model = options.open_bundle(bundle, engine, device)
     used, point = options.choose_calibration(
         model,
         file=calibration,

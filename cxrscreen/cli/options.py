@@ -25,6 +25,24 @@ class Device(StrEnum):
     MPS = "mps"
 
 
+class PhiOption(StrEnum):
+    """Values of ``--phi``, likewise."""
+
+    PSEUDONYM = "pseudonym"
+    FULL = "full"
+    NONE = "none"
+
+
+class EngineChoice(StrEnum):
+    """Values of ``--engine``, without importing the vocabulary's neighbours."""
+
+    AUTO = "auto"
+    TORCH_FLOAT32 = "torch-float32"
+    TORCH_BFLOAT16 = "torch-bfloat16"
+    OPENVINO_FLOAT32 = "openvino-float32"
+    OPENVINO_INT8 = "openvino-int8"
+
+
 class UnitOption(StrEnum):
     """Values of ``--unit``, without importing the vocabulary's neighbours."""
 
@@ -32,11 +50,78 @@ class UnitOption(StrEnum):
     IMAGE = "image"
 
 
+Reports = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--out",
+        "-o",
+        help="The report to write: .csv, .parquet, .jsonl or .xlsx. May be repeated.",
+        show_default=False,
+    ),
+]
+PhiLevel = Annotated[
+    PhiOption,
+    typer.Option(
+        "--phi",
+        help="What the report tells of patients: pseudonyms beside paths and UIDs, names and "
+        "numbers too, or neither.",
+    ),
+]
+PhiKey = Annotated[
+    Path | None,
+    typer.Option(
+        "--phi-key",
+        metavar="FILE",
+        help="Key of the pseudonyms, in place of your own, so that sites have the same.",
+        show_default=False,
+    ),
+]
+Globs = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--glob",
+        metavar="PATTERN",
+        help="Screen only files whose name, or path below PATH, is like this. May be repeated.",
+        show_default=False,
+    ),
+]
+Since = Annotated[
+    str | None,
+    typer.Option(
+        metavar="TIME",
+        help="Screen only files changed since then: 2026-11-25, 2026-11-25T18:00, 24h, 7d.",
+        show_default=False,
+    ),
+]
+Limit = Annotated[
+    int | None,
+    typer.Option(min=1, help="Screen only so many inputs, from the first.", show_default=False),
+]
+DryRun = Annotated[
+    bool,
+    typer.Option(
+        "--dry-run", help="Say what would be screened and refused, by headers alone; no report."
+    ),
+]
+FailOnUnscreened = Annotated[
+    bool,
+    typer.Option(
+        "--fail-on-unscreened",
+        help="Stop at the first image that is NOT_SCREENED, without a report.",
+    ),
+]
 Bundle = Annotated[
     str | None,
     typer.Option(help="Model bundle: a packaged name or a folder.", show_default="cnn-pediatric"),
 ]
 BatchSize = Annotated[int, typer.Option(min=1, help="Images judged together.")]
+EngineOption = Annotated[
+    EngineChoice,
+    typer.Option(
+        help="Runtime and arithmetic of the network; auto is torch-float32. Thresholds belong to "
+        "one engine.",
+    ),
+]
 DeviceOption = Annotated[Device, typer.Option(help="Where the network runs.")]
 Workers = Annotated[
     int | None,
@@ -108,6 +193,26 @@ Prevalence = Annotated[
 ]
 
 
+def open_bundle(
+    bundle: str | None, engine: EngineChoice = EngineChoice.AUTO, device: Device = Device.AUTO
+) -> ModelBundle:
+    """Return a bundle, opened for the engine that was asked for.
+
+    Raises
+    ------
+    BundleError
+        It is damaged, not there, or holds no model for the engine.
+    EngineError
+        The engine is not installed, or does not run on the device.
+    """
+    from cxrscreen.model.bundle import load_bundle
+    from cxrscreen.model.predictor import choose_device
+
+    model = load_bundle(bundle, engine=None if engine is EngineChoice.AUTO else engine.value)
+    choose_device(device.value, model.engine)
+    return model
+
+
 def permissions(
     *, out_of_scope: bool, secondary_capture: bool, for_processing: bool
 ) -> Permissions:
@@ -158,7 +263,6 @@ def choose_calibration(
     """
     from cxrscreen.calibration.calibration import read_calibration
     from cxrscreen.errors import UsageError
-    from cxrscreen.model.predictor import ENGINE
 
     for name, value in (
         ("--target-recall", target_recall),
@@ -174,7 +278,9 @@ def choose_calibration(
         raise UsageError(message, hint="It is the confidence of that target.")
     calibration = bundle.calibration if file is None else read_calibration(Path(file))
     calibration.require(
-        model=bundle.model_fingerprint, preprocessing=bundle.spec.fingerprint(), engine=ENGINE
+        model=bundle.model_fingerprint,
+        preprocessing=bundle.spec.fingerprint(),
+        engine=bundle.engine,
     )
     if prevalence is not None:
         calibration = calibration.at_prevalence(prevalence)
@@ -200,6 +306,8 @@ Config = Annotated[
     Path | None,
     typer.Option(
         help="Training configuration whose data: section says how to read the data.",
+        # An unreadable file is said in our own line, as one that is missing.
+        readable=False,
         show_default=False,
     ),
 ]

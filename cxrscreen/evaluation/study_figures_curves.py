@@ -34,6 +34,7 @@ _NEAR: Final = 0.12
 _SIDES: Final = (0.05, 0.1, 0.2, 0.3)
 #: So that a line along the frame is seen whole.
 _RIM: Final = 0.015
+_WIDEST_MARKER: Final = 12.0
 _DOTTED: Final = (0, (2, 3))
 
 
@@ -206,17 +207,22 @@ def _square_panels(
     figure = new_figure((4.1 if len(sides) > 1 else 5.4) + legend_inches(labels))
     panels: list[Axes] = list(figure.subplots(1, len(sides), squeeze=False)[0])
     for axes, side in zip(panels, sides, strict=True):
-        _draw(axes, curves, stepped=stepped)
+        markers = _draw(axes, curves, stepped=stepped)
         for limits, at in ((axes.set_xlim, corner[0]), (axes.set_ylim, corner[1])):
             start, end = (0.0, side) if at == 0.0 else (1.0 - side, 1.0)
             limits(start - _RIM * side, end + _RIM * side)
+        for marker, point in markers:
+            # A point at the rim is drawn whole, and one beyond it not at all.
+            marker.set_clip_on(_distance(point.x, point.y, corner) > side)
         axes.set_aspect("equal")
         for axis in (axes.xaxis, axes.yaxis):
             axis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
     return figure, panels, labels
 
 
-def _draw(axes: Axes, curves: Sequence[Curve], *, stepped: bool) -> None:
+def _draw(axes: Axes, curves: Sequence[Curve], *, stepped: bool) -> list[tuple[Line2D, CurvePoint]]:
+    """Draw curves with their points, and return the marker of each point."""
+    markers = []
     for index, curve in enumerate(curves):
         x = _values(curve.x)
         # The precision at a threshold holds from its recall down to the next lower one.
@@ -236,7 +242,9 @@ def _draw(axes: Axes, curves: Sequence[Curve], *, stepped: bool) -> None:
                 axes.plot(point.x_limits, (point.y, point.y), color=colour, linewidth=1.1)
             if point.y_limits is not None:
                 axes.plot((point.x, point.x), point.y_limits, color=colour, linewidth=1.1)
-            axes.plot([point.x], [point.y], zorder=5, **_marker(index, number))
+            (marker,) = axes.plot([point.x], [point.y], zorder=5, **_marker(index, number))
+            markers.append((marker, point))
+    return markers
 
 
 def _entries(curves: Sequence[Curve]) -> list[tuple[Line2D, str]]:
@@ -263,12 +271,15 @@ def _line(index: int) -> dict[str, Any]:
 
 
 def _marker(index: int, number: int) -> dict[str, Any]:
+    first = number == 0
     return {
         "color": _colour(index),
         "marker": POINT_MARKERS[number % len(POINT_MARKERS)],
-        # So that points in one place are seen one upon another.
-        "markersize": max(5.0, 10.0 - 2.0 * number),
-        "markeredgecolor": "white",
+        # Outlines around the point of the table, each wider than the one before: points in
+        # one place are seen all the same.
+        "markersize": 8.0 if first else min(8.0 + number, _WIDEST_MARKER),
+        "markerfacecolor": _colour(index) if first else "none",
+        "markeredgecolor": "white" if first else _colour(index),
         "markeredgewidth": 1.2,
         "linestyle": "none",
     }

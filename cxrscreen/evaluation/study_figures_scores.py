@@ -279,7 +279,11 @@ def _draw_table(axes: Axes, table: ConfusionTable, *, small: bool) -> None:
             fontsize=10.5 if small else 13,
             color="white" if shares[row, column] > _DARK else INK,
         )
-    name = wrap(shorten(table.name), characters=20 if small else 60)
+    name = (
+        wrap(shorten(table.name), characters=20)
+        if small
+        else wrap(shorten(table.name, characters=60), characters=60)
+    )
     dress(axes, title=name, grid=False)
     axes.title.set_fontsize(9.5 if small else 11)
     rows = [

@@ -2,41 +2,61 @@
 
 from __future__ import annotations
 
-import importlib.resources
-import json
-import os
+import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, Final
 
-import safetensors
-import safetensors.torch
-from pydantic import ValidationError
 from torch import nn
 
-from cxrscreen.calibration.calibration import Calibration, parse_calibration
-from cxrscreen.config import describe_validation_error
-from cxrscreen.errors import BundleError, CalibrationError
+from cxrscreen.calibration.calibration import Calibration
+from cxrscreen.errors import BundleError, CalibrationError, EngineError
 from cxrscreen.model.document import BundleDocument, model_fingerprint
-from cxrscreen.model.files import sha256_of_file
-from cxrscreen.model.network import build_network
+from cxrscreen.model.engines.openvino_runtime import require_installed
+from cxrscreen.model.folder import (
+    CALIBRATION,
+    CARD,
+    DAMAGED_HINT,
+    DOCUMENT,
+    SEEN,
+    WEIGHTS,
+    file_faults,
+    find_bundle,
+    load_calibrations,
+    load_network,
+    load_quantization,
+    packaged_bundles,
+    read_document,
+)
+from cxrscreen.model.quantised import (
+    INT8_WEIGHTS,
+    INT8_XML,
+    QuantizationDocument,
+    int8_fingerprint,
+)
 from cxrscreen.model.seen import parse_seen
-from cxrscreen.output import BUNDLE_DOCUMENT
 from cxrscreen.preprocess import PreprocessSpec
 from cxrscreen.records import IntendedUse, OperatingPoint
+from cxrscreen.vocabulary import DEFAULT_ENGINE, Engine
 
-DEFAULT_BUNDLE = "cnn-pediatric"
-DOCUMENT = BUNDLE_DOCUMENT
-WEIGHTS = "weights.safetensors"
-CALIBRATION = "calibration.json"
-SEEN = "seen_images.txt"
-CARD = "MODEL_CARD.md"
-_DAMAGED_HINT = "Do not use it: copy the bundle again from where it was made."
+__all__ = [
+    "CALIBRATION",
+    "CARD",
+    "DEFAULT_BUNDLE",
+    "DOCUMENT",
+    "SEEN",
+    "WEIGHTS",
+    "ModelBundle",
+    "load_bundle",
+    "packaged_bundles",
+]
+DEFAULT_BUNDLE: Final = "cnn-pediatric"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ModelBundle:
-    """A verified model with everything that its use needs.
+    """A verified model with everything that its use needs, opened for one engine.
 
     Attributes
     ----------
@@ -47,16 +67,23 @@ class ModelBundle:
     network
         The network with its weights, in evaluation mode.
     model_fingerprint
-        Hash of architecture and weights: what an operating point is bound to.
+        Hash of architecture and weights, of those that the engine runs: what an operating
+        point is bound to.
     spec
         The deterministic transform.
     intended_use
         Whom it may judge.
-    calibration
-        From its logits to probabilities and decisions.
+    calibrations
+        From logits to probabilities and decisions, for each engine that it was calibrated for.
     seen
         Beginnings of the SHA-256 of the images that it was made from, by part: see
         :mod:`cxrscreen.model.seen`.
+    engine
+        What it shall run on.
+    folder
+        Where it was read from; ``None`` for one that is being made.
+    quantization
+        Of its int8 model, if it holds one.
     """
 
     name: str
@@ -65,23 +92,115 @@ class ModelBundle:
     model_fingerprint: str
     spec: PreprocessSpec
     intended_use: IntendedUse
-    calibration: Calibration
+    calibrations: Mapping[Engine, Calibration]
     seen: Mapping[str, frozenset[str]]
     document: BundleDocument
+    engine: Engine = DEFAULT_ENGINE
+    folder: Path | None = None
+    quantization: QuantizationDocument | None = None
+
+    @property
+    def calibration(self) -> Calibration:
+        """From its logits to probabilities and decisions, on its engine.
+
+        Raises
+        ------
+        CalibrationError
+            It was not calibrated for this engine.
+        """
+        calibration = self.calibrations.get(self.engine)
+        if calibration is None:
+            message = f"{self.name} was not calibrated for {self.engine}"
+            hint = (
+                f"Make a calibration with 'cxrscreen calibrate --engine {self.engine}' and give "
+                f"it as --calibration; it has one for {', '.join(self.calibrations)}."
+            )
+            raise CalibrationError(message, hint=hint)
+        return calibration
 
     @property
     def default_point(self) -> OperatingPoint:
         """The operating point that is used where none is named."""
         return self.calibration.default_point
 
+    def on(self, engine: Engine | str) -> ModelBundle:
+        """Return the same bundle, opened for an engine.
 
-def packaged_bundles() -> dict[str, Path]:
-    """Return name and folder of every bundle that ships with the package."""
-    root = Path(str(importlib.resources.files("cxrscreen"))) / "bundles"
-    return {path.parent.name: path.parent for path in sorted(root.glob(f"*/{DOCUMENT}"))}
+        Parameters
+        ----------
+        engine
+            One of :class:`~cxrscreen.vocabulary.Engine`, or its name.
+
+        Raises
+        ------
+        EngineError
+            There is none of that name, or it is not installed.
+        BundleError
+            The bundle holds no int8 model.
+        """
+        try:
+            engine = Engine(engine)
+        except ValueError as error:
+            message = f"{engine}: no such engine"
+            raise EngineError(message, hint=f"There are {', '.join(Engine)}.") from error
+        if engine.is_openvino:
+            require_installed("openvino")
+        return replace(self, engine=engine, model_fingerprint=self.fingerprint_on(engine))
+
+    def fingerprint_on(self, engine: Engine) -> str:
+        """Return the fingerprint of the model that an engine runs.
+
+        Raises
+        ------
+        BundleError
+            The bundle holds no int8 model, and the engine runs one.
+        """
+        if engine is self.engine or Engine.OPENVINO_INT8 not in (engine, self.engine):
+            return self.model_fingerprint
+        weights = self.document.files[WEIGHTS]
+        if engine is not Engine.OPENVINO_INT8:
+            return model_fingerprint(self.document.network, weights)
+        if self.quantization is None:
+            message = f"{self.name} holds no int8 model"
+            hint = "Make a bundle with one by 'cxrscreen bundle quantize'."
+            raise BundleError(message, hint=hint)
+        return int8_fingerprint(
+            self.document.network, weights, self.quantization.xml, self.quantization.bin
+        )
+
+    def quantised_model(self) -> Any:  # noqa: ANN401 - OpenVINO publishes no types
+        """Return the int8 model, verified once more.
+
+        Raises
+        ------
+        BundleError
+            There is none, or it has changed since the bundle was loaded.
+        EngineError
+            OpenVINO is not installed.
+        """
+        from cxrscreen.model.engines.openvino_engine import parse  # noqa: PLC0415 - only here
+
+        if self.folder is None:
+            message = f"{self.name} holds no int8 model"
+            raise BundleError(message, hint="Save the bundle first.")
+        contents: list[bytes] = []
+        for name in (INT8_XML, INT8_WEIGHTS):
+            path = self.folder / name
+            try:
+                content = path.read_bytes()
+            except OSError as error:
+                message = f"{path}: {error.strerror or 'cannot be read'}"
+                raise BundleError(message, hint=DAMAGED_HINT) from error
+            if hashlib.sha256(content).hexdigest() != self.document.files.get(name):
+                message = f"{path}: has changed since the bundle was loaded"
+                raise BundleError(message, hint=DAMAGED_HINT)
+            contents.append(content)
+        return parse(contents[0], contents[1], str(self.folder / INT8_XML))
 
 
-def load_bundle(bundle: str | Path | None = None) -> ModelBundle:
+def load_bundle(
+    bundle: str | Path | None = None, *, engine: Engine | str | None = None
+) -> ModelBundle:
     """Load and verify a bundle.
 
     Parameters
@@ -89,100 +208,40 @@ def load_bundle(bundle: str | Path | None = None) -> ModelBundle:
     bundle
         The name of a packaged bundle, or a folder (as a ``Path``, or as ``./NAME`` where it
         has the name of a packaged one); the packaged default if ``None``.
+    engine
+        What it shall run on; ``torch-float32`` if ``None``.
 
     Raises
     ------
     BundleError
-        It is not there, of another schema, or a byte of it has changed since it was made.
+        It is not there, of another schema, or a byte of it has changed since it was made; or
+        it holds no int8 model, and that is asked for.
+    EngineError
+        The engine is not known or not installed.
     """
-    folder = _find(bundle if bundle is not None else DEFAULT_BUNDLE)
-    document = _read_document(folder)
-    for name, expected in document.files.items():
-        if "/" in name or "\\" in name or name.startswith("."):
-            message = f"{folder / DOCUMENT}: lists a file outside the bundle"
-            raise BundleError(message, hint=_DAMAGED_HINT)
-        try:
-            actual = sha256_of_file(folder / name)
-        except OSError as error:
-            message = f"{folder / name}: {error.strerror or 'cannot be read'}"
-            hint = f"A bundle needs every file that {DOCUMENT} lists, readable to you."
-            raise BundleError(message, hint=hint) from error
-        if actual != expected:
-            message = f"{folder / name}: its content is not what {DOCUMENT} vouches for"
-            raise BundleError(message, hint=_DAMAGED_HINT)
+    folder = find_bundle(bundle if bundle is not None else DEFAULT_BUNDLE)
+    document = read_document(folder)
+    for name, fault in file_faults(folder, document).items():
+        if fault:
+            message = f"{folder / name}: {fault.message}"
+            raise BundleError(message, hint=fault.hint)
     for needed in (WEIGHTS, CALIBRATION, SEEN):
         if needed not in document.files:
             message = f"{folder / DOCUMENT}: vouches for no {needed}"
-            raise BundleError(message, hint=_DAMAGED_HINT)
-    return ModelBundle(
+            raise BundleError(message, hint=DAMAGED_HINT)
+    loaded = ModelBundle(
         name=document.name,
         sha256=document.sha256(),
-        network=_load_network(folder, document),
+        network=load_network(folder, document),
         model_fingerprint=model_fingerprint(document.network, document.files[WEIGHTS]),
         spec=document.preprocess_spec(),
         intended_use=document.intended_use_record(),
-        calibration=_load_calibration(folder),
+        calibrations=load_calibrations(folder, document),
         seen=parse_seen(
             (folder / SEEN).read_text(encoding="ascii", errors="replace"), str(folder / SEEN)
         ),
         document=document,
+        folder=folder,
+        quantization=load_quantization(folder, document),
     )
-
-
-def _find(bundle: str | Path) -> Path:
-    packaged = packaged_bundles()
-    # First, so that a folder that happens to lie in the working directory replaces nothing.
-    if isinstance(bundle, str) and bundle in packaged:
-        return packaged[bundle]
-    folder = Path(bundle)
-    # os.path.isdir, because Path.is_dir raises for a name that is too long.
-    if os.path.isdir(folder):  # noqa: PTH112
-        return folder
-    message = f"{bundle}: no such bundle folder"
-    names = ", ".join(packaged) or "none"
-    raise BundleError(message, hint=f"Give a folder made by 'cxrscreen train', or one of: {names}.")
-
-
-def _read_document(folder: Path) -> BundleDocument:
-    path = folder / DOCUMENT
-    try:
-        raw = path.read_bytes()
-    except OSError as error:
-        message = f"{path}: {error.strerror or 'cannot be read'}"
-        raise BundleError(message, hint="Give a folder made by 'cxrscreen train'.") from error
-    try:
-        content = json.loads(raw)
-        content.pop("sha256")
-        document = BundleDocument.model_validate(content)
-    except ValidationError as error:
-        message = f"{path}: {describe_validation_error(error)}"
-        hint = "It is damaged, or made by another version of cxrscreen."
-        raise BundleError(message, hint=hint) from error
-    except (ValueError, AttributeError, KeyError, TypeError, RecursionError) as error:
-        message = f"{path}: is no bundle document"
-        raise BundleError(message, hint=_DAMAGED_HINT) from error
-    if document.to_bytes() != raw:
-        message = f"{path}: its content is not what its own SHA-256 vouches for"
-        raise BundleError(message, hint=_DAMAGED_HINT)
-    return document
-
-
-def _load_calibration(folder: Path) -> Calibration:
-    path = folder / CALIBRATION
-    try:
-        return parse_calibration(path.read_bytes(), str(path))
-    except OSError as error:
-        message = f"{path}: {error.strerror or 'cannot be read'}"
-        raise BundleError(message, hint=_DAMAGED_HINT) from error
-    except CalibrationError as error:
-        raise BundleError(error.message, hint=error.hint) from error
-
-
-def _load_network(folder: Path, document: BundleDocument) -> nn.Module:
-    network = build_network(document.network, in_channels=document.preprocess.channels)
-    try:
-        network.load_state_dict(safetensors.torch.load_file(folder / WEIGHTS))
-    except (RuntimeError, safetensors.SafetensorError) as error:
-        message = f"{folder / WEIGHTS}: does not fit the network of {DOCUMENT}"
-        raise BundleError(message, hint=_DAMAGED_HINT) from error
-    return network.eval()
+    return loaded if engine is None else loaded.on(engine)

@@ -97,13 +97,6 @@ def _calibration(calibration: Calibration) -> str:
             f"{point.threshold:g}. It was set, not calibrated: no\nrecall is guaranteed, and the "
             "probability is the plain logistic of the logit.\n"
         )
-    rows = "\n".join(
-        f"| `{point.name}` | {point.threshold:.4f} | {point.score:.4f} | {_figures(held)} | "
-        f"{point.guarantee()} |"
-        for point, held in zip(
-            calibration.points, calibration.document.operating_points, strict=True
-        )
-    )
     screened = data.images - data.not_screened
     return f"""\
 ## Operating points
@@ -112,15 +105,28 @@ The first is the default. They were fitted on the {screened} images of the calib
 were screened ({data.patients} patients; {data.not_screened} images were refused), which neither
 training nor the choice of the epoch saw. Probabilities: {calibration.calibrator.method.value}.
 
-| name | positive from | logit | recall | specificity | guaranteed |
-| --- | --- | --- | --- | --- | --- |
-{rows}
+{points_table(calibration)}
 
 Recall and specificity are those of the calibration part, image by image, with 95% intervals.
 
 What is guaranteed holds for images like those of the calibration part, from the same source, and
 for no other hospital: calibrate there (`cxrscreen calibrate`).
 """
+
+
+def points_table(calibration: Calibration) -> str:
+    """Return the operating points of a calibration as a table of Markdown."""
+    rows = "\n".join(
+        f"| `{point.name}` | {point.threshold:.4f} | {point.score:.4f} | {_figures(held)} | "
+        f"{point.guarantee()} |"
+        for point, held in zip(
+            calibration.points, calibration.document.operating_points, strict=True
+        )
+    )
+    return f"""\
+| name | positive from | logit | recall | specificity | guaranteed |
+| --- | --- | --- | --- | --- | --- |
+{rows}"""
 
 
 def _figures(point: PointDocument) -> str:

@@ -1,37 +1,49 @@
-"""Run a bundle's network on batches of tensors."""
+"""Run a bundle's network on batches of tensors, with the engine that it was opened with."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from cxrscreen.errors import CxrScreenError
+from cxrscreen.errors import CxrScreenError, EngineError
+from cxrscreen.vocabulary import Engine
 
 if TYPE_CHECKING:
     from cxrscreen.model.bundle import ModelBundle
 
-#: Fingerprint of this engine: runtime and arithmetic. A threshold fitted with another one
-#: is refused.
-ENGINE = "torch-float32"
 
-
-def choose_device(name: str) -> torch.device:
+def choose_device(name: str, engine: Engine = Engine.TORCH_FLOAT32) -> torch.device:
     """Return the torch device for ``auto``, ``cpu``, ``cuda`` or ``mps``.
+
+    Parameters
+    ----------
+    name
+        What was asked for. ``auto`` is CUDA where there is one and the engine can use it, else
+        the CPU.
+    engine
+        What shall run there.
 
     Raises
     ------
     CxrScreenError
         The named device is not there.
+    EngineError
+        The engine does not run on it.
     """
     available = {
         "cpu": True,
         "cuda": torch.cuda.is_available(),
         "mps": torch.backends.mps.is_available(),
     }
+    if engine.is_openvino:
+        if name not in ("auto", "cpu"):
+            message = f"{engine} runs on the CPU, not on {name}"
+            raise EngineError(message, hint="Use --device cpu, or --engine torch-float32.")
+        return torch.device("cpu")
     if name == "auto":
         return torch.device("cuda" if available["cuda"] else "cpu")
     if not available.get(name, False):
@@ -40,23 +52,31 @@ def choose_device(name: str) -> torch.device:
     return torch.device(name)
 
 
+class _Runs(Protocol):
+    def logits(self, images: Sequence[torch.Tensor]) -> NDArray[np.float64]:
+        """Return the logit of each image."""
+
+
 class Predictor:
     """A network ready to judge.
 
     Parameters
     ----------
     bundle
-        The model.
+        The model, opened for an engine.
     device
         Where it runs.
+
+    Raises
+    ------
+    EngineError
+        The engine is not installed, or does not run on the device.
+    BundleError
+        The quantised model has changed since the bundle was loaded.
     """
 
     def __init__(self, bundle: ModelBundle, device: torch.device) -> None:
-        self._device = device
-        # TF32 would keep ten bits of a product: another arithmetic than the engine's name says.
-        torch.backends.cudnn.allow_tf32 = False
-        torch.backends.cuda.matmul.allow_tf32 = False
-        self._network = bundle.network.to(device).eval()
+        self._engine = _start(bundle, choose_device(device.type, bundle.engine))
 
     def logits(self, images: Sequence[torch.Tensor]) -> NDArray[np.float64]:
         """Return the logit of each image.
@@ -71,9 +91,21 @@ class Predictor:
         ndarray
             float64 ``[N]``. A value that is not finite is left to the caller to refuse.
         """
-        with torch.inference_mode():
-            batch = torch.stack(list(images)).to(self._device)
-            logits: NDArray[np.float64] = (
-                self._network(batch)[:, 0].to("cpu", torch.float64).numpy()
-            )
-        return logits
+        return self._engine.logits(images)
+
+
+def _start(bundle: ModelBundle, device: torch.device) -> _Runs:
+    if not bundle.engine.is_openvino:
+        from cxrscreen.model.engines.torch_engine import TorchEngine  # noqa: PLC0415 - one of two
+
+        half = bundle.engine is Engine.TORCH_BFLOAT16
+        return TorchEngine(bundle.network, device, torch.bfloat16 if half else torch.float32)
+    from cxrscreen.model.engines.openvino_engine import (  # noqa: PLC0415 - one of two
+        OpenVinoEngine,
+        convert,
+    )
+
+    if bundle.engine is Engine.OPENVINO_INT8:
+        return OpenVinoEngine(bundle.quantised_model())
+    spec = bundle.spec
+    return OpenVinoEngine(convert(bundle.network, channels=spec.channels, size_px=spec.size_px))

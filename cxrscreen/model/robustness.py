@@ -69,7 +69,7 @@ class RobustnessDocument(_Strict):
     lowest: ShiftFigures
     """Of each figure: they may stem from several rows."""
     diagnostics: tuple[ShiftFigures, ...]
-    """What is judged when next to nothing of the lungs is left."""
+    """What is judged of a part of the image: the border, the rest, its coarsest outlines."""
 
     def to_bytes(self) -> bytes:
         """Return the file content."""
@@ -99,8 +99,8 @@ def robustness_section(document: RobustnessDocument) -> str:
     text = f"""\
 {_HEADING}
 
-The {document.images} images of the {document.part} part ({document.positives} with pneumonia),
-changed after they were resized and judged at the operating points above. "Of the other class"
+The {document.images} images of the {document.part} part ({document.positives} with pneumonia) were
+changed after they were resized, and judged at the operating points above. "Of the other class"
 means that normal images are given this cue of the pneumonia images in the training part, and
 pneumonia images that of the normal ones: what a model loses there, it had judged by the cue. Real
 images from elsewhere differ in several ways at once. What is lowest in a column is **bold**.
@@ -110,7 +110,8 @@ images from elsewhere differ in several ways at once. What is lowest in a column
     if document.diagnostics:
         rows = [[row.name, f"{row.auc:.3f}"] for row in document.diagnostics]
         text += f"""
-Where next to nothing of the lungs is left, an AUC far from 0.5 is not earned by findings:
+What parts of an image are enough. Of the border alone, or of 8 pixels on each side, an AUC far from
+0.5 is not earned by findings:
 
 {_table(["what is left of the image", "AUC"], rows)}
 """

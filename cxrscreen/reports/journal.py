@@ -8,13 +8,11 @@ lets go when the process ends, however that happens.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import sqlite3
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -28,7 +26,15 @@ from cxrscreen.reports.journal_file import (
     is_journal,
     journal_errors,
 )
-from cxrscreen.reports.journal_rows import JudgedImage
+from cxrscreen.reports.journal_rows import (
+    ADD,
+    ALL,
+    FinishedRow,
+    JournalEntry,
+    JudgedImage,
+    is_sound,
+    values_of,
+)
 from cxrscreen.reports.table import PRIORITY_RANK, Cell
 from cxrscreen.vocabulary import Decision, RejectCode
 
@@ -37,13 +43,6 @@ Terms = Mapping[str, str | int | float | bool | None]
 #: Rows are made durable after so many of them, or after so long.
 KEPT_ROWS: Final = 256
 KEPT_SECONDS: Final = 2.0
-_CHECKSUM_BYTES: Final = 8
-_COLUMNS: Final = (
-    "number, place, frame, decision, reject_code, probability, score, warnings, uid, pixels, "
-    "cells, thumbnail, checksum"
-)
-_ADD: Final = f"INSERT INTO rows ({_COLUMNS}) VALUES ({', '.join('?' * 13)})"  # noqa: S608
-_ALL: Final = f"SELECT {_COLUMNS} FROM rows ORDER BY number"  # noqa: S608 - names of our own
 #: The worklist: what may be ill first, then what nobody has judged, then what is negative. A
 #: copy has its decision in another row. The table holds numbers alone: rows are not in memory.
 _RANK: Final = (
@@ -60,67 +59,6 @@ _FINISHED: Final = """
     SELECT number, cells, warnings, thumbnail, rank
     FROM rows CROSS JOIN temp.ranks USING (number) {}
 """
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class JournalEntry:
-    """A row of the report on its way into the journal.
-
-    Attributes
-    ----------
-    place
-        Of its input in the frozen list, from 0.
-    frame
-        Number of the frame, from 1; 0 for an object of a single frame.
-    decision, reject_code
-        What was decided, or why not.
-    probability, score
-        What the model said, with all digits; ``None`` if not screened.
-    warnings
-        How many the row has.
-    cells
-        The row of the report, finished but for its rank.
-    identity
-        By what a copy of the image is recognised: hashes of its UID and of its pixels.
-    thumbnail
-        A small picture for a page, as the bytes of its file.
-    ends_batch
-        Whether a run can go on behind it.
-    """
-
-    place: int
-    frame: int
-    decision: Decision
-    reject_code: RejectCode | None
-    probability: float | None
-    score: float | None
-    warnings: int
-    cells: Mapping[str, Cell]
-    identity: tuple[bytes, bytes] | None = None
-    thumbnail: bytes | None = None
-    ends_batch: bool = True
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class FinishedRow:
-    """A row of the finished report.
-
-    Attributes
-    ----------
-    number
-        In the order of the report, from 0.
-    cells
-        By the names of the columns, with its rank on the worklist, where 1 is read first.
-    warnings
-        How many it has.
-    thumbnail
-        A small picture, as the bytes of its file, where there is one.
-    """
-
-    number: int
-    cells: Mapping[str, Cell]
-    warnings: int
-    thumbnail: bytes | None = None
 
 
 class Journal:
@@ -167,6 +105,7 @@ class Journal:
         execute("PRAGMA temp_store = MEMORY")
         execute("BEGIN EXCLUSIVE")
         version = self._one("PRAGMA user_version")
+        self._is_new = version == 0
         if version == 0:
             for statement in CREATE:
                 execute(statement)
@@ -179,7 +118,11 @@ class Journal:
         # What is committed survives a power cut.
         execute("PRAGMA synchronous = FULL")
         self._rows = int(self._one("SELECT count(*) FROM rows"))
-        self._seconds_before = float(self._one("SELECT seconds FROM run"))
+        query = "SELECT seconds, replaces, written FROM run"
+        seconds, replaces, written = self._database.execute(query).fetchone()
+        self._seconds_before = float(seconds)
+        self._replaces = bool(replaces)
+        self._written_before: frozenset[str] = frozenset(json.loads(written))
 
     def __enter__(self) -> Self:
         return self
@@ -205,9 +148,27 @@ class Journal:
 
     @property
     def replaces(self) -> bool:
-        """Whether the run may replace earlier reports: it was told to, or has begun to."""
+        """Whether the run was told to replace earlier outputs."""
+        return self._replaces
+
+    def may_replace(self, output: Path) -> bool:
+        """Return whether what stands under the name of an output may be replaced.
+
+        So it is if the run was told to, and if it was itself that has put it there before it
+        was stopped.
+        """
+        return self._replaces or str(output.absolute()) in self._written_before
+
+    @property
+    def resumed(self) -> int:
+        """How often the run went on."""
         with journal_errors(self.path):
-            return bool(self._one("SELECT replaces OR writing FROM run"))
+            return int(self._one("SELECT resumed FROM run"))
+
+    def note_resumed(self) -> None:
+        """Count that the run goes on."""
+        with journal_errors(self.path), self._transaction():
+            self._database.execute("UPDATE run SET resumed = resumed + 1")
 
     def begin(self, terms: Terms, inputs: bytes, *, replaces: bool) -> None:
         """Start anew, whatever it holds.
@@ -229,10 +190,11 @@ class Journal:
                 [(name, json.dumps(value)) for name, value in terms.items()],
             )
             self._database.execute(
-                "UPDATE run SET inputs = ?, replaces = ?, writing = 0, seconds = 0",
+                "UPDATE run SET inputs = ?, replaces = ?, written = '[]', seconds = 0, resumed = 0",
                 (inputs, int(replaces)),
             )
-        self._rows, self._seconds_before = 0, 0.0
+        self._rows, self._seconds_before, self._is_new = 0, 0.0, True
+        self._replaces, self._written_before = replaces, frozenset()
         self._begun_at = self._committed_at = self._clock()
 
     def begun_with(self) -> tuple[Terms, bytes]:
@@ -253,9 +215,9 @@ class Journal:
         with journal_errors(self.path):
             sound = self._one("PRAGMA quick_check") == "ok"
             place = 0
-            for number, row in enumerate(self._database.execute(_ALL)):
+            for number, row in enumerate(self._database.execute(ALL)):
                 follows = row[0] == number and row[1] in (place, place + bool(number))
-                sound = sound and follows and row[-1] == _checksum(row[:-1])
+                sound = sound and follows and is_sound(row)
                 place = row[1]
         if not sound:
             raise damaged(self.path)
@@ -275,7 +237,7 @@ class Journal:
             if not self._database.in_transaction:
                 self._database.execute("BEGIN")
             self._database.executemany(
-                _ADD, [_values(self._rows + turn, row) for turn, row in enumerate(self._waiting)]
+                ADD, [values_of(self._rows + turn, row) for turn, row in enumerate(self._waiting)]
             )
         self._rows += len(self._waiting)
         self._uncommitted += len(self._waiting)
@@ -298,11 +260,18 @@ class Journal:
                 self._database.execute("COMMIT")
         self._uncommitted, self._committed_at = 0, self._clock()
 
-    def start_writing(self) -> None:
-        """Note that all rows are there: from now on reports may have their names."""
+    def start_writing(self, outputs: Iterable[Path]) -> None:
+        """Note that all rows are there: from now on outputs may have their names.
+
+        Raises
+        ------
+        OutputError
+            The disk is full or cannot be written.
+        """
         self.commit()
+        names = json.dumps([str(output.absolute()) for output in outputs])
         with journal_errors(self.path), self._transaction():
-            self._database.execute("UPDATE run SET writing = 1, seconds = ?", (self.seconds,))
+            self._database.execute("UPDATE run SET written = ?, seconds = ?", (names, self.seconds))
 
     def identities(self) -> Iterator[tuple[tuple[bytes, bytes], int, int]]:
         """Yield by what copies are recognised, with place and frame of the image."""
@@ -373,26 +342,25 @@ class Journal:
             )
 
     def close(self) -> None:
-        """Keep what is done and let go of the file; one without rows is removed."""
+        """Keep what is done and let go of the file; a new one without rows is removed."""
         if not self._is_open:
             return
         with contextlib.suppress(CxrScreenError):
             self.commit()
         with contextlib.suppress(CxrScreenError):
-            if self._rows == 0:
+            if self._is_new and self._rows == 0:
                 self.remove()
         self._database.close()
         self._is_open = False
 
     def remove(self) -> None:
         """Delete the journal: the reports are in their places."""
-        with journal_errors(self.path):
+        try:
             # Deletes what lies beside it, while nobody else can have begun another one.
             self._database.execute("PRAGMA journal_mode = DELETE")
-        try:
-            self.path.unlink(missing_ok=True)
-        except OSError:
-            # Where a file that is open cannot be deleted.
+            self.path.unlink()
+        except (OSError, sqlite3.Error):
+            # A full disk, or one where a file that is open cannot be deleted.
             self._database.close()
             for file in files_of(self.path):
                 file.unlink(missing_ok=True)
@@ -412,26 +380,3 @@ class Journal:
 
     def _one(self, query: str) -> Any:  # noqa: ANN401 - whatever the query gives
         return self._database.execute(query).fetchone()[0]
-
-
-def _values(number: int, entry: JournalEntry) -> tuple[object, ...]:
-    uid, pixels = entry.identity or (None, None)
-    values = (
-        number,
-        entry.place,
-        entry.frame,
-        entry.decision.value,
-        None if entry.reject_code is None else entry.reject_code.value,
-        entry.probability,
-        entry.score,
-        entry.warnings,
-        uid,
-        pixels,
-        json.dumps(dict(entry.cells), separators=(",", ":")),
-        entry.thumbnail,
-    )
-    return (*values, _checksum(values))
-
-
-def _checksum(values: tuple[object, ...]) -> bytes:
-    return hashlib.blake2b(repr(values).encode(), digest_size=_CHECKSUM_BYTES).digest()

@@ -22,7 +22,8 @@ from cxrscreen.reports.html import (
     is_worklist_page,
     write_page,
 )
-from cxrscreen.reports.journal import FinishedRow, Journal
+from cxrscreen.reports.journal import Journal
+from cxrscreen.reports.journal_rows import FinishedRow
 from cxrscreen.reports.table import RunFacts
 from cxrscreen.run.maps import RunMaps
 

@@ -13,7 +13,8 @@ from cxrscreen.errors import InputLostError, OutputError
 from cxrscreen.model.bundle import ModelBundle
 from cxrscreen.pipeline import ScreenedImage, ScreenOptions, screen_images
 from cxrscreen.records import ScreenRow
-from cxrscreen.reports.journal import Journal, JournalEntry
+from cxrscreen.reports.journal import Journal
+from cxrscreen.reports.journal_rows import JournalEntry
 from cxrscreen.reports.table import Cell
 from cxrscreen.run.frozen import FrozenInputs
 
@@ -91,15 +92,22 @@ class ScreeningRun:
                 on_row()
         self.journal.commit()
 
-    def finish(self, finishers: Iterable[Finisher]) -> None:
+    def finish(self, finishers: Iterable[Finisher], outputs: Iterable[Path]) -> None:
         """Write what is made of all rows, then delete the journal.
+
+        Parameters
+        ----------
+        finishers
+            What writes it.
+        outputs
+            All that they write: what stands there after a crash may be replaced.
 
         Raises
         ------
         OutputError
             Something cannot be written. The journal stays.
         """
-        self.journal.start_writing()
+        self.journal.start_writing(outputs)
         try:
             for finisher in finishers:
                 finisher(self.journal)

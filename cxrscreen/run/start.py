@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 from cxrscreen.errors import JournalError, OutputError, UnusableJournalError, UsageError
-from cxrscreen.output import check_writable, is_report
+from cxrscreen.output import check_writable, clear_parts, is_report
 from cxrscreen.reports.journal import Journal, Terms
 from cxrscreen.reports.journal_file import files_of, is_journal, journal_of
 from cxrscreen.run.frozen import FrozenInputs
@@ -17,7 +17,13 @@ _NAMED: Final = 3
 _SHOWN_DIGITS: Final = 12
 
 
-def hold_journal(outs: Sequence[Path], *, resume: bool, force: bool) -> Journal | None:
+def hold_journal(
+    outs: Sequence[Path],
+    *,
+    resume: bool,
+    force: bool,
+    others: Mapping[Path, Callable[[Path], bool]] | None = None,
+) -> Journal | None:
     """Check the outputs and take hold of the journal, before any work.
 
     Parameters
@@ -28,6 +34,8 @@ def hold_journal(outs: Sequence[Path], *, resume: bool, force: bool) -> Journal 
         Whether to go on with an earlier run.
     force
         Whether to start anew, whatever is there.
+    others
+        What else is written, each with what recognises an earlier one.
 
     Returns
     -------
@@ -50,16 +58,22 @@ def hold_journal(outs: Sequence[Path], *, resume: bool, force: bool) -> Journal 
     unfinished = place.exists()
     if resume and not unfinished and all(is_report(out) for out in outs):
         return None
-    if not unfinished or force:
-        for out in outs:
-            check_writable(out, force=force, replaceable=is_report)
+    recognised = {**dict.fromkeys(outs, is_report), **(others or {})}
+    if not unfinished:
+        for out, replaceable in recognised.items():
+            check_writable(out, force=force, replaceable=replaceable)
     if force and unfinished and not is_journal(place):
         message = f"{place}: is something else than a journal and is not replaced"
         raise OutputError(message, hint="Move it away, or give another --out.")
     journal = _opened(place, force=force)
     try:
-        if unfinished and journal.rows:
-            _require_permission(journal, outs, resume=resume, force=force)
+        if not resume and not force:
+            _require_empty(journal)
+        for out, replaceable in recognised.items():
+            may_replace = force or (resume and journal.may_replace(out))
+            check_writable(out, force=may_replace, replaceable=replaceable)
+        for out in recognised:
+            clear_parts(out)
     except BaseException:
         journal.close()
         raise
@@ -93,7 +107,9 @@ def begin_or_resume(
         It was begun with something else, which is named, or is damaged.
     """
     if not resume or not journal.rows:
-        journal.begin(terms, frozen.digests, replaces=force)
+        # One that was killed before its first rows may have been told to replace.
+        replaces = force or (resume and journal.replaces)
+        journal.begin(terms, frozen.digests, replaces=replaces)
         return False
     before, inputs = journal.begun_with()
     differences = _differences(before, terms)
@@ -105,6 +121,7 @@ def begin_or_resume(
         message = f"{journal.path}: was begun with other inputs: {difference}"
         raise JournalError(message, hint="Put them back, or start anew with --force.")
     journal.check()
+    journal.note_resumed()
     return True
 
 
@@ -119,15 +136,10 @@ def _opened(place: Path, *, force: bool) -> Journal:
     return Journal(place)
 
 
-def _require_permission(
-    journal: Journal, outs: Sequence[Path], *, resume: bool, force: bool
-) -> None:
-    if not resume and not force:
+def _require_empty(journal: Journal) -> None:
+    if journal.rows:
         message = f"{journal.path}: an unfinished run is there, with {journal.done} inputs done"
         raise JournalError(message, hint="Go on with --resume, or begin anew with --force.")
-    for out in outs:
-        # Between its own two renames, a run has put some reports in place and others not.
-        check_writable(out, force=force or journal.replaces, replaceable=is_report)
 
 
 def _differences(before: Terms, now: Terms) -> list[str]:

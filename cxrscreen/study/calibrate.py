@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from typing import Final
 
 import numpy as np
 
@@ -26,12 +27,15 @@ from cxrscreen.calibration.probability import Calibrator
 from cxrscreen.data.dataset import fingerprint
 from cxrscreen.errors import CalibrationError
 from cxrscreen.model.bundle import ModelBundle
-from cxrscreen.model.predictor import ENGINE
 from cxrscreen.study.predict import LabelledRow, counts_of
-from cxrscreen.vocabulary import Policy
+from cxrscreen.vocabulary import DEFAULT_ENGINE, Engine, Policy
 
 #: The point of a model that nothing was calibrated for: the logit of a probability of 0.5.
 UNCALIBRATED_POINT = PointDocument(name="fixed-0.5", score=0.0, policy=Policy.FIXED)
+
+#: Of a bundle; the default operating point is the first that the calibration part supports.
+TARGET_RECALLS: Final = (0.95, 0.98, 0.90)
+CONFIDENCE: Final = 0.95
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +86,7 @@ def fit_calibration(
         bundle=bundle.name,
         model=bundle.model_fingerprint,
         preprocessing=bundle.spec.fingerprint(),
-        engine=ENGINE,
+        engine=bundle.engine,
         version=cxrscreen.__version__,
         calibrator=CalibratorDocument(method=calibrator.method, knots=calibrator.knots),
         calibration_prevalence=float(scores.labels.mean()),
@@ -105,7 +109,60 @@ def fit_calibration(
     return FittedCalibration(Calibration(document), fitted, choices)
 
 
-def uncalibrated(name: str, *, model: str, preprocessing: str) -> Calibration:
+def released_calibration(
+    bundle: ModelBundle, rows: Sequence[LabelledRow]
+) -> tuple[Calibration, tuple[str, ...]]:
+    """Fit the calibration that a bundle is given when it is made.
+
+    Parameters
+    ----------
+    bundle
+        The model, with its engine.
+    rows
+        The calibration part, screened by it.
+
+    Returns
+    -------
+    tuple
+        The calibration, and what the images could not support, a sentence each. Where they
+        support nothing, the one operating point is a probability of 0.5 without a guarantee.
+    """
+    plain = uncalibrated_bundle(bundle).calibration
+    if not rows:
+        return plain, ("no calibration part: nothing is guaranteed",)
+    aims, notes = [], []
+    try:
+        scores = scores_of(rows)
+        for target in TARGET_RECALLS:
+            aim = Aim(Policy.TARGET_RECALL, target_recall=target, confidence=CONFIDENCE)
+            try:
+                scores.choose(aim)
+            except CalibrationError as error:
+                notes.append(f"calibration: {error.one_line()}")
+            else:
+                aims.append(aim)
+        if not aims:
+            return plain, (*notes, "nothing is guaranteed at the operating point")
+        fitted = fit_calibration(bundle, rows, aims, name=bundle.name)
+    except CalibrationError as error:
+        return plain, (f"calibration: {error.one_line()}",)
+    return fitted.calibration, tuple(notes)
+
+
+def uncalibrated_bundle(bundle: ModelBundle) -> ModelBundle:
+    """Return a bundle as if its engine had not been calibrated: for its logits alone."""
+    plain = uncalibrated(
+        bundle.name,
+        model=bundle.model_fingerprint,
+        preprocessing=bundle.spec.fingerprint(),
+        engine=bundle.engine,
+    )
+    return replace(bundle, calibrations={bundle.engine: plain})
+
+
+def uncalibrated(
+    name: str, *, model: str, preprocessing: str, engine: Engine = DEFAULT_ENGINE
+) -> Calibration:
     """Return the calibration of a model that has none: the logistic, and a point at 0.5."""
     identity = Calibrator.identity()
     return Calibration(
@@ -116,7 +173,7 @@ def uncalibrated(name: str, *, model: str, preprocessing: str) -> Calibration:
             bundle=name,
             model=model,
             preprocessing=preprocessing,
-            engine=ENGINE,
+            engine=engine,
             version=cxrscreen.__version__,
             calibrator=CalibratorDocument(method=identity.method, knots=identity.knots),
             operating_points=(UNCALIBRATED_POINT,),

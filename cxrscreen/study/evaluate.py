@@ -17,7 +17,6 @@ from cxrscreen.evaluation.predictions import (
     RunPoint,
 )
 from cxrscreen.model.bundle import ModelBundle
-from cxrscreen.model.predictor import ENGINE
 from cxrscreen.records import OperatingPoint
 from cxrscreen.study.predict import LabelledRow
 
@@ -51,7 +50,7 @@ def predictions_of(
         bundle_sha256=bundle.sha256,
         model=bundle.model_fingerprint,
         preprocessing=bundle.spec.fingerprint(),
-        engine=ENGINE,
+        engine=bundle.engine,
         calibration=calibration.sha256,
         points=tuple(_point(each) for each in (point, *others)),
         part=part,

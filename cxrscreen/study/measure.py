@@ -202,7 +202,13 @@ def measure_side_by_side(
         raise PredictionsError(message, hint="See the reject codes of their predictions.")
     common = tuple(_only(one, judged) for one in models)
     _require_judged(common[0], one_class=one_class)
-    names = _distinct([one.run.bundle for one in models])
+    engines = {one.run.engine for one in models}
+    names = _distinct(
+        [
+            one.run.bundle if len(engines) == 1 else f"{one.run.bundle} on {one.run.engine}"
+            for one in models
+        ]
+    )
     reference = common[0].arrays()
     contenders = []
     for name, one in zip(names, common, strict=True):

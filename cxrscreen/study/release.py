@@ -13,12 +13,10 @@ import numpy as np
 import pandas as pd
 
 from cxrscreen.calibration.calibration import Calibration
-from cxrscreen.calibration.policies import Aim
 from cxrscreen.config import TrainingConfig
 from cxrscreen.data.content import sha256_of
 from cxrscreen.data.dataset import LabelledImage, fingerprint
 from cxrscreen.data.split import Split
-from cxrscreen.errors import CalibrationError
 from cxrscreen.evaluation.figures import training_curves
 from cxrscreen.evaluation.metrics import confusion, roc_auc
 from cxrscreen.model.bundle import (
@@ -43,16 +41,13 @@ from cxrscreen.model.seen import seen_lines
 from cxrscreen.model.weights import save_weights
 from cxrscreen.output import new_folder
 from cxrscreen.pipeline import ScreenOptions
-from cxrscreen.study.calibrate import fit_calibration, scores_of, uncalibrated
+from cxrscreen.study.calibrate import released_calibration, uncalibrated
 from cxrscreen.study.predict import screen_labelled
 from cxrscreen.training.trainer import TrainedModel
-from cxrscreen.vocabulary import Policy
+from cxrscreen.vocabulary import DEFAULT_ENGINE
 
 CURVES = "training_curves.png"
 HISTORY = "history.csv"
-#: The default operating point is the first that the calibration part supports.
-TARGET_RECALLS = (0.95, 0.98, 0.90)
-CONFIDENCE = 0.95
 _THRESHOLD = 0.5
 _PACKAGES = ("cxrscreen", "torch", "monai", "pytorch-ignite", "numpy", "SimpleITK", "pydicom")
 
@@ -111,7 +106,8 @@ def write_bundle(  # noqa: PLR0913 - what it is made from, and how
         document = _document(config, split, trained)
         plain = _bundle(document, trained, weights_sha256)
         options = ScreenOptions(device=device)
-        calibration, notes = _calibrate(plain, split.calibration, options, on_image)
+        rows = screen_labelled(plain, split.calibration, options, on_image=on_image)
+        calibration, notes = released_calibration(plain, rows)
         (place / CALIBRATION).write_bytes(calibration.document.to_bytes())
         (place / CARD).write_text(model_card(document, calibration), encoding="utf-8", newline="\n")
         seen = {
@@ -125,34 +121,6 @@ def write_bundle(  # noqa: PLR0913 - what it is made from, and how
     return Released(document, calibration, notes)
 
 
-def _calibrate(
-    bundle: ModelBundle,
-    images: Sequence[LabelledImage],
-    options: ScreenOptions,
-    on_image: Callable[[], object],
-) -> tuple[Calibration, tuple[str, ...]]:
-    if not images:
-        return bundle.calibration, ("no calibration part: nothing is guaranteed",)
-    rows = screen_labelled(bundle, images, options, on_image=on_image)
-    aims, notes = [], []
-    try:
-        scores = scores_of(rows)
-        for target in TARGET_RECALLS:
-            aim = Aim(Policy.TARGET_RECALL, target_recall=target, confidence=CONFIDENCE)
-            try:
-                scores.choose(aim)
-            except CalibrationError as error:
-                notes.append(f"calibration: {error.one_line()}")
-            else:
-                aims.append(aim)
-        if not aims:
-            return bundle.calibration, (*notes, "nothing is guaranteed at the operating point")
-        fitted = fit_calibration(bundle, rows, aims, name=bundle.name)
-    except CalibrationError as error:
-        return bundle.calibration, (f"calibration: {error.one_line()}",)
-    return fitted.calibration, tuple(notes)
-
-
 def _bundle(document: BundleDocument, trained: TrainedModel, weights_sha256: str) -> ModelBundle:
     """Return the bundle as far as it is known before its calibration."""
     spec = document.preprocess_spec()
@@ -164,7 +132,11 @@ def _bundle(document: BundleDocument, trained: TrainedModel, weights_sha256: str
         model_fingerprint=model,
         spec=spec,
         intended_use=document.intended_use_record(),
-        calibration=uncalibrated(document.name, model=model, preprocessing=spec.fingerprint()),
+        calibrations={
+            DEFAULT_ENGINE: uncalibrated(
+                document.name, model=model, preprocessing=spec.fingerprint()
+            )
+        },
         seen={},
         document=document,
     )

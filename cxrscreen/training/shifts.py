@@ -163,8 +163,8 @@ CONDITIONS: Final[tuple[Condition, ...]] = (
     ),
 )
 
-#: What a model should *not* be able to do: so little of the chest is left in these that who still
-#: tells the classes apart goes by something else. They count in no mean.
+#: Parts of the image: who tells the classes apart by the border, or by outlines of 8 pixels, goes
+#: by something else than findings. They count in no mean.
 DIAGNOSTICS: Final[tuple[Condition, ...]] = (
     _fixed(
         f"border only: all but the outer {FRAME_SHARE:.0%} hidden",

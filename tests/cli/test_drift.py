@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -166,6 +167,18 @@ def test_bad_input_is_one_line_and_nothing_is_written(write, truth, drawn, tmp_p
     ):
         refused(run(*options, "--out", out), said)
         assert not out.exists()
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+@pytest.mark.parametrize("closed", ["--reference", "--report", "--truth"])
+def test_a_file_that_may_not_be_read_is_one_line(write, truth, drawn, tmp_path, closed):
+    given = {"--reference": write("a.csv", drawn[0]), "--report": write("b.csv", drawn[1])}
+    given["--truth"] = truth([1] * 30)
+    given[closed].chmod(0)
+    words = [word for pair in given.items() for word in pair]
+    out = tmp_path / "d.json"
+    refused(run(*words, "--recall", 0.9, "--out", out), "Permission denied")
+    assert not out.exists()
 
 
 def test_a_patient_is_never_named(write, truth, drawn):

@@ -26,7 +26,12 @@ from cxrscreen.errors import BundleError, DatasetError
 from cxrscreen.model.bundle import CARD, DEFAULT_BUNDLE, DOCUMENT, ModelBundle, packaged_bundles
 from cxrscreen.model.document import BundleDocument, PartDocument
 from cxrscreen.model.predictor import Predictor
-from cxrscreen.model.robustness import ROBUSTNESS, RobustnessDocument, robustness_section
+from cxrscreen.model.robustness import (
+    ROBUSTNESS,
+    RobustnessDocument,
+    robustness_section,
+    with_robustness_section,
+)
 from cxrscreen.study.bundle_part import bundle_part
 from cxrscreen.study.release_robustness import write_with_robustness
 from cxrscreen.training.robustness import (
@@ -395,6 +400,9 @@ def test_a_bundle_and_a_page_take_the_results(folder, images, tmp_path, monkeypa
     assert run(monkeypatch, *asked, "--force") == 0
     assert ": AUC" not in capsys.readouterr().err
     assert (cards / "cnn-pediatric" / CARD).read_text(encoding="utf-8") == card
+    assert with_robustness_section("# A card\n", document) == (
+        f"# A card\n\n{robustness_section(document)}"
+    )
     # Another model does not take the results.
     other = document.model_copy(update={"model": "0" * 64})
     with pytest.raises(BundleError, match="of another model"):
