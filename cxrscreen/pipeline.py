@@ -231,6 +231,8 @@ def _images(
     duplicates: Duplicates | None,
     options: ScreenOptions,
 ) -> Generator[ScreenedImage]:
+    if start >= len(inputs):
+        return
     workers = default_workers() if options.workers is None else options.workers
     remaining = (inputs[place] for place in range(start, len(inputs)))
     with contextlib.ExitStack() as open_pool:

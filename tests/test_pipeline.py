@@ -279,3 +279,7 @@ def test_a_part_that_starts_behind_a_batch_is_the_rest_of_the_whole(make_dicom, 
             assert again.row.admission == first.row.admission
             assert again.row.duplicate_of == first.row.duplicate_of
             assert again.ends_batch == first.ends_batch
+
+
+def test_of_nothing_come_no_rows(packaged):
+    assert list(screen_inputs([], packaged)) == []
