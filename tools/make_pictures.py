@@ -54,7 +54,7 @@ ROOT = Path(__file__).resolve().parents[1]
 COLOURS = {Decision.POSITIVE: "#c62828", Decision.NEGATIVE: "#2e7d32"}
 REFUSED_COLOUR = "#6a1b9a"
 _PICTURE_GREYS = 32
-_PAGE_COLOURS = 128
+_PAGE_COLOURS = 256
 _SHOWN_CONDITIONS = (
     "clean",
     "sharpness beyond the other class",
