@@ -25,6 +25,14 @@ class Device(StrEnum):
     MPS = "mps"
 
 
+class PhiOption(StrEnum):
+    """Values of ``--phi``, likewise."""
+
+    PSEUDONYM = "pseudonym"
+    FULL = "full"
+    NONE = "none"
+
+
 class EngineChoice(StrEnum):
     """Values of ``--engine``, without importing the vocabulary's neighbours."""
 
@@ -33,14 +41,6 @@ class EngineChoice(StrEnum):
     TORCH_BFLOAT16 = "torch-bfloat16"
     OPENVINO_FLOAT32 = "openvino-float32"
     OPENVINO_INT8 = "openvino-int8"
-
-
-class PhiOption(StrEnum):
-    """Values of ``--phi``, likewise."""
-
-    PSEUDONYM = "pseudonym"
-    FULL = "full"
-    NONE = "none"
 
 
 class UnitOption(StrEnum):

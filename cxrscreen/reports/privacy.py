@@ -85,6 +85,10 @@ class Privacy:
             return source
         return Source(Path(self._place(source.location)), frame=source.frame)
 
+    def pattern(self, glob: str) -> str:
+        """Return a pattern of paths as it may be shown: it may hold a part of one."""
+        return self._place(glob) if self.phi is Phi.NONE else glob
+
     def _without_place(self, record: ImageRecord) -> ImageRecord:
         return dataclasses.replace(
             record,

@@ -44,7 +44,7 @@ def recorded_options(params: Mapping[str, Any], privacy: Privacy) -> dict[str, O
         if name == "paths":
             recorded["PATH"] = [privacy.source(Source(Path(path))).location for path in value]
         elif name == "glob":
-            recorded["--glob"] = [privacy.source(Source(Path(one))).location for one in value or ()]
+            recorded["--glob"] = [privacy.pattern(one) for one in value or ()]
         else:
             recorded[f"--{name.replace('_', '-')}"] = _plain(value)
     return recorded

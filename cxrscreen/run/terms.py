@@ -88,7 +88,7 @@ def terms_of(facts: RunFacts, options: ScreenOptions, wanted: InputFilter, times
         "--allow-for-processing": permissions.for_processing,
         "--phi": facts.privacy.phi.value,
         "the key of pseudonyms": facts.privacy.fingerprint,
-        GLOB: " ".join(wanted.patterns) or None,
+        GLOB: " ".join(map(facts.privacy.pattern, wanted.patterns)) or None,
         LIMIT: wanted.limit,
         **times,
     }
