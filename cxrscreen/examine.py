@@ -26,6 +26,7 @@ from cxrscreen.records import (
     Input,
     IntendedUse,
     Permissions,
+    PixelImage,
     Source,
 )
 from cxrscreen.vocabulary import RejectCode, SourceKind
@@ -33,6 +34,10 @@ from cxrscreen.vocabulary import RejectCode, SourceKind
 #: Frames of one object that are judged. A cine loop is no radiograph.
 MAX_FRAMES = 512
 _DIGEST_BYTES = 16
+# With twice the pixels of the network's input on each side, a lower resolution is none to it.
+_OVERSAMPLING = 2
+# So many does the frontal check look at.
+_ENOUGH_FOR_ADMISSION = 448
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,13 +162,28 @@ def _frame(
         record = dataclasses.replace(record, source=source)
     if admitted.admitted and not settings.headers_only:
         try:
-            image = opened.read_frame(frame)
-            admitted = admission.admit_pixels(image, admitted)
+            image, admitted = _read(opened, frame, admitted, settings.spec)
             if admitted.admitted:
-                shape = (image.pixels.shape[0], image.pixels.shape[1])
+                shape = image.whole_shape or (image.pixels.shape[0], image.pixels.shape[1])
                 if settings.display_px:
-                    display = for_display(image, record, longest_px=settings.display_px)
+                    # People look at all of its pixels, but what is judged stays the same.
+                    whole = opened.read_frame(frame) if image.whole_shape else image
+                    display = for_display(whole, record, longest_px=settings.display_px)
                 pixels = resize(image.pixels, settings.spec)[0].numpy()
         except Exception as error:  # noqa: BLE001 - one image never stops a run
             admitted, pixels, display = refusal_of(error), None, None
     return Examined(record, admitted, pixels, time.perf_counter() - started, shape, display)
+
+
+def _read(
+    opened: intake.OpenedImage, frame: int, by_header: Admission, spec: PreprocessSpec
+) -> tuple[PixelImage, Admission]:
+    """Return a frame with as many pixels as the network needs, and whether it is admitted."""
+    enough = max(_OVERSAMPLING * spec.size_px, _ENOUGH_FOR_ADMISSION)
+    image = opened.read_frame(frame, enough_px=enough)
+    admitted = admission.admit_pixels(image, by_header)
+    if image.whole_shape and not admitted.admitted:
+        # What is refused is refused for all of its pixels.
+        image = opened.read_frame(frame)
+        admitted = admission.admit_pixels(image, by_header)
+    return image, admitted

@@ -11,17 +11,17 @@ from __future__ import annotations
 
 import contextlib
 import math
-import time
 from collections import Counter
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cxrscreen import intake
-from cxrscreen.admission.faults import refusal_of
+from cxrscreen.batches import Batch, Outcome, in_batches, predicted
 from cxrscreen.calibration.calibration import Calibration
 from cxrscreen.calibration.operating_point import decide, require_fingerprints
 from cxrscreen.calibration.probability import Calibrator
@@ -29,7 +29,6 @@ from cxrscreen.duplicates import Duplicates, Identity, MarkedImage
 from cxrscreen.examine import Examined, ExamineSettings, examine
 from cxrscreen.model.bundle import ModelBundle
 from cxrscreen.model.predictor import Predictor, choose_device
-from cxrscreen.preprocess import from_resized
 from cxrscreen.records import (
     Admission,
     DisplayImage,
@@ -43,6 +42,9 @@ from cxrscreen.records import (
 from cxrscreen.vocabulary import Decision, RejectCode
 from cxrscreen.workers import ExaminerPool, WorkerLimits
 from cxrscreen.workers.pool import default_workers
+
+if TYPE_CHECKING:
+    import torch
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -246,14 +248,34 @@ def _images(
                 for place, item in enumerate(remaining)
                 for image in examine(item, judge.settings)
             )
-        predictor = Predictor(judge.bundle, choose_device(options.device, judge.bundle.engine))
+        device = choose_device(options.device, judge.bundle.engine)
+        predictor = Predictor(judge.bundle, device)
         marked = (
             MarkedImage(start + place, item)
             if duplicates is None
             else duplicates.mark(start + place, item)
             for place, item in examined
         )
-        yield from _judge(marked, predictor, judge, options.batch_size)
+        judged = predicted(
+            in_batches(marked, options.batch_size),
+            predictor,
+            judge.settings.spec,
+            at_once=batches_at_once(judge.bundle, device),
+        )
+        # Left early, the threads end before the workers do.
+        with contextlib.closing(judged):
+            for batch, outcome in judged:
+                yield from _screened(batch, outcome, judge)
+
+
+def batches_at_once(bundle: ModelBundle, device: torch.device) -> int:
+    """Return how many batches keep a device busy: on PyTorch, one for each core of a processor.
+
+    OpenVINO spreads the images of one batch over the cores by itself.
+    """
+    if bundle.engine.is_openvino or device.type != "cpu":
+        return 1
+    return default_workers()
 
 
 def foresee_images(
@@ -334,57 +356,16 @@ class _Judge:
     point: OperatingPoint
 
 
-def _judge(
-    marked: Iterable[MarkedImage], predictor: Predictor, judge: _Judge, batch_size: int
-) -> Iterator[ScreenedImage]:
-    """Run admitted images through the network in batches; rows keep the order of inputs.
-
-    What is in a batch depends on the inputs alone and not on time. No batch holds the last
-    frames of an object and what comes behind it, so that one ends with each such object.
-    """
-    waiting: list[MarkedImage] = []
-    admitted = 0
-    for item in marked:
-        if waiting and waiting[-1].image.record.source.frame:
-            # Only what follows tells whether that was the last frame.
-            ended = waiting[-1].place != item.place
-            if ended or admitted in (0, batch_size):
-                yield from _flush(waiting, predictor, judge, ends_batch=ended)
-                waiting, admitted = [], 0
-        waiting.append(item)
-        admitted += item.image.pixels is not None
-        # Refused inputs pass at once unless an admitted one waits before them.
-        if admitted in (0, batch_size) and not item.image.record.source.frame:
-            yield from _flush(waiting, predictor, judge, ends_batch=True)
-            waiting, admitted = [], 0
-    yield from _flush(waiting, predictor, judge, ends_batch=True)
-
-
-def _flush(
-    waiting: list[MarkedImage], predictor: Predictor, judge: _Judge, *, ends_batch: bool
-) -> Iterator[ScreenedImage]:
-    tensors = [
-        from_resized(item.image.pixels, judge.settings.spec)
-        for item in waiting
-        if item.image.pixels is not None
-    ]
-    started = time.perf_counter()
-    failure: Admission | None = None
-    logits = iter(())
-    if tensors:
-        try:
-            logits = iter(predictor.logits(tensors).tolist())
-        except Exception as error:  # noqa: BLE001 - the batch becomes rows, the run goes on
-            failure = refusal_of(error)
-    share = (time.perf_counter() - started) / max(len(tensors), 1)
-    for item in waiting:
+def _screened(batch: Batch, outcome: Outcome, judge: _Judge) -> Iterator[ScreenedImage]:
+    logits = iter(outcome.logits)
+    for item in batch.items:
         image = item.image
         if image.pixels is None:
             row = _refused(image, image.admission, item.earlier)
-        elif failure is not None:
-            row = _refused(image, failure)
+        elif outcome.failure is not None:
+            row = _refused(image, outcome.failure)
         else:
-            row = _judged(image, next(logits), judge, share)
+            row = _judged(image, next(logits), judge, outcome.seconds)
         judged = row.prediction is not None
         yield ScreenedImage(
             item.place,
@@ -393,7 +374,7 @@ def _flush(
             identity=item.identity,
             shape=image.shape if judged else None,
             display=image.display if judged else None,
-            ends_batch=ends_batch and item is waiting[-1],
+            ends_batch=batch.ends and item is batch.items[-1],
         )
 
 

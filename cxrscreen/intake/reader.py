@@ -34,10 +34,11 @@ _OTHER_MAGIC = (
 class ReadFrame(Protocol):
     """Decodes one image of an input, counted from 0, and runs it through the chain.
 
-    With ``keep_steps`` the history keeps the image after each step.
+    With ``keep_steps`` the history keeps the image after each step. With ``enough_px`` it may
+    come with fewer pixels than the file holds, so many on its shorter side at least.
     """
 
-    def __call__(self, frame: int, *, keep_steps: bool = False) -> PixelImage:
+    def __call__(self, frame: int, *, keep_steps: bool = False, enough_px: int = 0) -> PixelImage:
         """Return the image, or raise :class:`ImageRefusedError`."""
 
 
@@ -90,7 +91,8 @@ def open_image(source: Source) -> OpenedImage:
             record=ImageRecord(source=source, kind=kind),
             frames=1,
             content=content,
-            read_frame=lambda _, *, keep_steps=False: raster.read_pixels(
+            # JPEG could be read coarser too; see docs/performance.md for why it is not.
+            read_frame=lambda _, *, keep_steps=False, enough_px=0: raster.read_pixels(  # noqa: ARG005
                 content, keep_steps=keep_steps
             ),
         )

@@ -224,12 +224,15 @@ class PixelImage:
         What was done to the stored values, step by step.
     warnings
         What the chain had to assume, one sentence each.
+    whole_shape
+        Rows and columns of the whole image, where fewer pixels were read than the file holds.
     """
 
     pixels: NDArray[np.float32]
     colourfulness: float = 0.0
     history: tuple[ChainStep, ...] = ()
     warnings: tuple[str, ...] = ()
+    whole_shape: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
         if self.pixels.ndim != 2 or self.pixels.dtype != np.float32:  # noqa: PLR2004

@@ -105,6 +105,7 @@ class Journal:
         execute("PRAGMA temp_store = MEMORY")
         execute("BEGIN EXCLUSIVE")
         version = self._one("PRAGMA user_version")
+        self._is_new = version == 0
         if version == 0:
             for statement in CREATE:
                 execute(statement)
@@ -144,6 +145,11 @@ class Journal:
     def seconds(self) -> float:
         """Time that the run took so far, in all of its parts."""
         return self._seconds_before + self._clock() - self._begun_at
+
+    @property
+    def replaces(self) -> bool:
+        """Whether the run was told to replace earlier outputs."""
+        return self._replaces
 
     def may_replace(self, output: Path) -> bool:
         """Return whether what stands under the name of an output may be replaced.
@@ -187,7 +193,7 @@ class Journal:
                 "UPDATE run SET inputs = ?, replaces = ?, written = '[]', seconds = 0, resumed = 0",
                 (inputs, int(replaces)),
             )
-        self._rows, self._seconds_before = 0, 0.0
+        self._rows, self._seconds_before, self._is_new = 0, 0.0, True
         self._replaces, self._written_before = replaces, frozenset()
         self._begun_at = self._committed_at = self._clock()
 
@@ -336,13 +342,13 @@ class Journal:
             )
 
     def close(self) -> None:
-        """Keep what is done and let go of the file; one without rows is removed."""
+        """Keep what is done and let go of the file; a new one without rows is removed."""
         if not self._is_open:
             return
         with contextlib.suppress(CxrScreenError):
             self.commit()
         with contextlib.suppress(CxrScreenError):
-            if self._rows == 0:
+            if self._is_new and self._rows == 0:
                 self.remove()
         self._database.close()
         self._is_open = False

@@ -87,15 +87,19 @@ class FrozenInputs:
         """Return what has gone away of the places that the inputs were found in, as it is shown.
 
         One file that cannot be read is a row. When its folder's file system is not there any
-        more, or what the user named, no further input can be read either.
+        more, or what the user named, or the archive that it is a member of, no further input can
+        be read either.
 
         Parameters
         ----------
         place, row
             Of an input that may tell of it.
         """
-        if row.admission.code not in _MAY_BE_LOST or self.inputs[place].refusal is not None:
+        item = self.inputs[place]
+        if row.admission.code not in _MAY_BE_LOST or item.refusal is not None:
             return None
+        if item.source.members and not item.source.path.exists():
+            return item.source.path
         gone = (folder for folder, device in self._places.items() if _device(folder) != device)
         place_gone = next(gone, None)
         return None if place_gone is None else self._shown(Source(place_gone)).path
@@ -111,7 +115,7 @@ class FrozenInputs:
         if earlier == self.digests:
             return ""
         then, now = len(earlier) // DIGEST_BYTES, len(self.inputs)
-        count = "" if then == now else f"{then} inputs, where now there are {now}; "
+        count = "" if then == now else f"{then} then, {now} now; "
         for place in range(min(then, now)):
             part = slice(place * DIGEST_BYTES, (place + 1) * DIGEST_BYTES)
             if earlier[part] != self.digests[part]:

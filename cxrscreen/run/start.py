@@ -59,7 +59,7 @@ def hold_journal(
     if resume and not unfinished and all(is_report(out) for out in outs):
         return None
     recognised = {**dict.fromkeys(outs, is_report), **(others or {})}
-    if not unfinished or force:
+    if not unfinished:
         for out, replaceable in recognised.items():
             check_writable(out, force=force, replaceable=replaceable)
     if force and unfinished and not is_journal(place):
@@ -67,8 +67,11 @@ def hold_journal(
         raise OutputError(message, hint="Move it away, or give another --out.")
     journal = _opened(place, force=force)
     try:
-        if unfinished and journal.rows:
-            _require_permission(journal, recognised, resume=resume, force=force)
+        if not resume and not force:
+            _require_empty(journal)
+        for out, replaceable in recognised.items():
+            may_replace = force or (resume and journal.may_replace(out))
+            check_writable(out, force=may_replace, replaceable=replaceable)
         for out in recognised:
             clear_parts(out)
     except BaseException:
@@ -104,7 +107,9 @@ def begin_or_resume(
         It was begun with something else, which is named, or is damaged.
     """
     if not resume or not journal.rows:
-        journal.begin(terms, frozen.digests, replaces=force)
+        # One that was killed before its first rows may have been told to replace.
+        replaces = force or (resume and journal.replaces)
+        journal.begin(terms, frozen.digests, replaces=replaces)
         return False
     before, inputs = journal.begun_with()
     differences = _differences(before, terms)
@@ -131,19 +136,10 @@ def _opened(place: Path, *, force: bool) -> Journal:
     return Journal(place)
 
 
-def _require_permission(
-    journal: Journal,
-    recognised: Mapping[Path, Callable[[Path], bool]],
-    *,
-    resume: bool,
-    force: bool,
-) -> None:
-    if not resume and not force:
+def _require_empty(journal: Journal) -> None:
+    if journal.rows:
         message = f"{journal.path}: an unfinished run is there, with {journal.done} inputs done"
         raise JournalError(message, hint="Go on with --resume, or begin anew with --force.")
-    for out, replaceable in recognised.items():
-        may_replace = force or journal.may_replace(out)
-        check_writable(out, force=may_replace, replaceable=replaceable)
 
 
 def _differences(before: Terms, now: Terms) -> list[str]:

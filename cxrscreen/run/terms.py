@@ -10,6 +10,7 @@ from cxrscreen.model.predictor import choose_device
 from cxrscreen.pipeline import ScreenOptions
 from cxrscreen.reports.journal import Terms
 from cxrscreen.reports.table import RunFacts
+from cxrscreen.vocabulary import Engine
 
 #: When the run began, and the time that ``--since`` meant then.
 STARTED: Final = "the beginning"
@@ -80,7 +81,7 @@ def terms_of(facts: RunFacts, options: ScreenOptions, wanted: InputFilter, times
         "the threshold": point.score,
         "the lower threshold": point.lower_score,
         "--prevalence": facts.calibration.document.site_prevalence,
-        "--device": choose_device(options.device).type,
+        "--device": choose_device(options.device, Engine(point.engine)).type,
         "--batch-size": options.batch_size,
         "--time-limit": options.seconds_per_image,
         "--allow-out-of-scope": permissions.out_of_scope,

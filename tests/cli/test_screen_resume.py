@@ -20,9 +20,11 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from cxrscreen.cli.app import app
+from cxrscreen.reports import journal as journal_module
+from cxrscreen.reports.journal import Journal
+from cxrscreen.run import ScreeningRun
 
 ROOT = Path(__file__).parents[2]
-SAMPLE_DATA = ROOT / "sample_data"
 #: Runs the command line and is killed in the middle of the k-th commit of the journal.
 KILLED_AT_COMMIT = """
 import os, signal, sys
@@ -109,7 +111,26 @@ def killed(left_behind, tmp_path) -> Path:
     return tmp_path / "r.csv"
 
 
-def test_a_run_that_was_killed_goes_on_to_the_same_report(pictures, killed, tmp_path):
+def when_rows_are_there(monkeypatch, rows: int, action: Callable[[], object]) -> None:
+    """Do something once, when the journal has taken so many rows of this run."""
+    taken = 0
+    real = Journal.add
+
+    def add(self, entry):
+        nonlocal taken
+        real(self, entry)
+        taken += 1
+        if taken == rows:
+            action()
+
+    monkeypatch.setattr(Journal, "add", add)
+
+
+def interrupt() -> None:
+    raise KeyboardInterrupt
+
+
+def test_a_run_that_was_killed_goes_on_to_the_same_report(pictures, killed, tmp_path, monkeypatch):
     report = killed
     whole = tmp_path / "whole.csv"
     assert run(*screening(pictures, whole)).exit_code == 3
@@ -118,7 +139,11 @@ def test_a_run_that_was_killed_goes_on_to_the_same_report(pictures, killed, tmp_
         "r.csv.journal",
         "r.csv.journal-wal",
     ]
-    kill(pictures, report, "--resume", commits=1)
+    with monkeypatch.context() as patch:
+        when_rows_are_there(patch, 2, interrupt)
+        result = run(*screening(pictures, report, "--resume"))
+        assert result.exit_code == 130
+        assert "interrupted: 7 of 10 inputs are done" in result.stderr
     result = run(*screening(pictures, report, "--resume"))
     assert result.exit_code == 3, result.output
     assert "going on behind" in result.stderr
@@ -173,11 +198,11 @@ def test_other_inputs_are_refused_by_name(pictures, killed, tmp_path):
 
     for name, said in (("aaa.png", "aaa.png"), ("zzz.png", "zzz.png")):
         (pictures / name).write_bytes(b"new")
-        refused("10 inputs, where now there are 11", said)
+        refused("10 then, 11 now", said)
         (pictures / name).unlink()
     for name, said in (("9.txt", "the last ones are gone"), ("3.txt", "4.png")):
         (pictures / name).rename(tmp_path / name)
-        refused("10 inputs, where now there are 9", said)
+        refused("10 then, 9 now", said)
         (tmp_path / name).rename(pictures / name)
     times = (pictures / "0.png").stat()
     os.utime(pictures / "0.png", ns=(0, 0))
@@ -206,12 +231,29 @@ def test_there_may_be_nothing_to_resume(pictures, tmp_path):
     assert report.read_bytes() == before
 
 
-def test_an_old_report_stays_until_the_new_one_is_whole(pictures, tmp_path):
-    report = tmp_path / "r.csv"
+@pytest.mark.parametrize("rows", [0, 4])
+def test_an_old_report_stays_until_the_new_one_is_whole(pictures, tmp_path, monkeypatch, rows):
+    report, kept = tmp_path / "r.csv", tmp_path / "kept"
     assert run(*screening(pictures / "0.png", report)).exit_code == 0
     before = report.read_bytes()
-    kill(pictures, report, "--force", commits=2)
+
+    def stop() -> None:
+        # As kill -9 does: without the clean-up that Ctrl-C still has time for.
+        shutil.copytree(tmp_path, kept)
+        interrupt()
+
+    with monkeypatch.context() as patch:
+        # So that rows are on the disk when it is copied.
+        patch.setattr(journal_module, "KEPT_ROWS", 1)
+        if rows:
+            when_rows_are_there(patch, rows, stop)
+        else:
+            patch.setattr(ScreeningRun, "screen", lambda *_: stop())
+        assert run(*screening(pictures, report, "--force")).exit_code == 130
     assert report.read_bytes() == before
+    report = kept / "r.csv"
+    assert report.read_bytes() == before
+    refused_with_one_line(run(*screening(pictures, report)), "r.csv", "--force")
     assert run(*screening(pictures, report, "--resume")).exit_code == 3
     assert len(rows_of(report)) == 10
 
@@ -284,11 +326,14 @@ def many(tmp_path_factory) -> Path:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_ctrl_c_and_a_signal_to_end_say_how_to_go_on(many, tmp_path, number):
+def test_a_run_is_alone_until_a_signal_ends_it_which_says_how_to_go_on(many, tmp_path, number):
     report = tmp_path / "r.csv"
-    process = started("screen", str(many), "--out", str(report))
+    process = started("screen", str(many), "--out", str(report), "--workers", "1")
     wal = tmp_path / "r.csv.journal-wal"
     wait_for(lambda: wal.exists() and b'"decision":"NOT_SCREENED"' in wal.read_bytes())
+    for option in ((), ("--resume",), ("--force",)):
+        result = run("screen", many, "--out", report, *option)
+        refused_with_one_line(result, "another run is writing this report")
     process.send_signal(number)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
@@ -300,16 +345,3 @@ def test_ctrl_c_and_a_signal_to_end_say_how_to_go_on(many, tmp_path, number):
     assert "--resume" in errors
     # Nothing beside it: the report comes when it is whole.
     assert os.listdir(tmp_path) == ["r.csv.journal"]
-
-
-def test_two_runs_do_not_write_one_report(many, tmp_path):
-    report = tmp_path / "r.csv"
-    process = started("screen", str(many), "--out", str(report), "--workers", "1")
-    try:
-        wait_for((tmp_path / "r.csv.journal").exists)
-        for option in ((), ("--resume",), ("--force",)):
-            result = run("screen", many, "--out", report, *option)
-            refused_with_one_line(result, "another run is writing this report")
-    finally:
-        process.kill()
-        process.communicate()

@@ -12,11 +12,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from typer.testing import CliRunner
 
-from cxrscreen.cli.app import app
 from cxrscreen.reports.journal import Journal
-from tests.cli.test_screen_resume import refused_with_one_line, rows_of, screening
+from tests.cli.test_screen_resume import (
+    refused_with_one_line,
+    rows_of,
+    run,
+    screening,
+    when_rows_are_there,
+)
 from tools.kill_study import can_mount, mounted
 
 ROOT = Path(__file__).parents[2]
@@ -42,10 +46,6 @@ main()
 """
 
 
-def run(*arguments: object):
-    return CliRunner().invoke(app, [str(argument) for argument in arguments])
-
-
 @pytest.fixture(scope="module")
 def kept(tmp_path_factory, chest) -> Path:
     """Twelve images, which every test gets a copy of."""
@@ -65,21 +65,6 @@ def whole(pictures: Path, tmp_path: Path) -> list[dict[str, str]]:
     report = tmp_path / "whole.csv"
     assert run(*screening(pictures, report)).exit_code == 0
     return rows_of(report)
-
-
-def when_rows_are_there(monkeypatch, rows: int, action) -> None:
-    """Do something once, when the journal has taken so many rows."""
-    taken = 0
-    real = Journal.add
-
-    def add(self, entry):
-        nonlocal taken
-        real(self, entry)
-        taken += 1
-        if taken == rows:
-            action()
-
-    monkeypatch.setattr(Journal, "add", add)
 
 
 def test_inputs_that_go_away_stop_the_run_and_come_back(pictures, tmp_path, monkeypatch):

@@ -21,9 +21,9 @@ from cxrscreen.intake.pixels import border, colour, pixel_format, voi
 from cxrscreen.intake.pixels.chain_table import ChainTable
 from cxrscreen.intake.pixels.lookup_table import through_lut
 from cxrscreen.intake.pixels.padding import padding_mask, padding_range
-from cxrscreen.intake.pixels.pixel_element import open_pixels
+from cxrscreen.intake.pixels.pixel_element import PixelElement, open_pixels
 from cxrscreen.intake.pixels.square_pixels import is_believed, is_square, pixel_aspect, to_square
-from cxrscreen.intake.pixels.stored_values import stored_values
+from cxrscreen.intake.pixels.stored_values import fewer_values, stored_values
 from cxrscreen.records import ChainStep, PixelImage
 from cxrscreen.vocabulary import RejectCode
 
@@ -35,9 +35,16 @@ _MOSTLY = 0.5
 # Darker than this on the way out, padding is air already.
 _DARK = 0.01
 _INTENSITY_DECADES = 2.0**-16
+_GREY: Final = ("MONOCHROME1", "MONOCHROME2")
+#: Steps that make of a stored value the same wherever it stands.
+_BY_VALUE: Final = frozenset(
+    {"stored values", "modality LUT", "rescale", "VOI LUT", "window", "inversion"}
+)
 
 
-def read_pixels(content: Content, frame: int = 0, *, keep_steps: bool = False) -> PixelImage:
+def read_pixels(
+    content: Content, frame: int = 0, *, keep_steps: bool = False, enough_px: int = 0
+) -> PixelImage:
     """Decode one frame of a DICOM image and run it through the chain.
 
     The other frames are neither decoded nor copied.
@@ -50,11 +57,16 @@ def read_pixels(content: Content, frame: int = 0, *, keep_steps: bool = False) -
         Which frame, from 0.
     keep_steps
         Keep the image after each step in the history, for people to look at.
+    enough_px
+        Pixels of the shorter side with which the caller is content; 0 wants all. Where the
+        encoding holds lower resolutions, and nothing depends on single pixels, a lower one is
+        read.
 
     Returns
     -------
     PixelImage
-        float32 ``[H, W]`` in 0..1, air dark; ``[Rows, Columns]`` unless pixels are not square.
+        float32 ``[H, W]`` in 0..1, air dark; ``[Rows, Columns]`` unless pixels are not square
+        or fewer were enough.
 
     Raises
     ------
@@ -64,6 +76,10 @@ def read_pixels(content: Content, frame: int = 0, *, keep_steps: bool = False) -
     """
     with quiet_readers(), open_pixels(content) as element:
         pixels = pixel_format.read(element.header)
+        if enough_px and not keep_steps:
+            reduced = _reduced(element, pixels, frame, enough_px)
+            if reduced is not None:
+                return reduced
         stored = stored_values(element, pixels, frame)
         if pixels.is_colour:
             image = colour.from_samples(stored, pixels, syntax=element.syntax)
@@ -74,6 +90,32 @@ def read_pixels(content: Content, frame: int = 0, *, keep_steps: bool = False) -
         return _squared(
             _cleared(image, keep_steps=keep_steps), element.header, keep_steps=keep_steps
         )
+
+
+def _reduced(
+    element: PixelElement, pixels: pixel_format.PixelFormat, frame: int, enough_px: int
+) -> PixelImage | None:
+    """Return the image at a lower resolution, ``None`` where that is not the same image.
+
+    A pixel that is the mean of several is no padding, blurs the edge of a border, and has other
+    percentiles: only what a window or a VOI LUT makes of each value by itself stays the same.
+    """
+    header = element.header
+    if pixels.photometric not in _GREY or header.get("PixelPaddingValue") is not None:
+        return None
+    if not any(header.get(keyword) for keyword in ("WindowCenter", "VOILUTSequence")):
+        return None
+    stored = fewer_values(element, pixels, frame, enough_px=enough_px)
+    if stored is None:
+        return None
+    image = render(header, stored)
+    if not {step.name for step in image.history} <= _BY_VALUE:
+        return None
+    detail = f"{pixels.columns}x{pixels.rows} read as {stored.shape[1]}x{stored.shape[0]}"
+    step = _step("lower resolution", detail, image.pixels, keep_steps=False)
+    return dataclasses.replace(
+        image, history=(step, *image.history), whole_shape=(pixels.rows, pixels.columns)
+    )
 
 
 def render(header: Dataset, stored: NDArray[np.integer], *, keep_steps: bool = False) -> PixelImage:

@@ -11,13 +11,15 @@ from pydicom.encaps import encapsulate
 from pydicom.pixels.decoders.base import Decoder, get_decoder
 
 from cxrscreen.errors import ImageRefusedError
-from cxrscreen.intake.codecs import codestream
+from cxrscreen.intake.codecs import codestream, levels
 from cxrscreen.intake.codecs import table as codecs
 from cxrscreen.intake.pixels.pixel_element import PixelElement, encapsulated_frame, native_frame
 from cxrscreen.intake.pixels.pixel_format import PixelFormat
 from cxrscreen.vocabulary import RejectCode
 
 _BYTE_BITS = 8
+# Wavelets come with lower resolutions of their own.
+_WITH_LEVELS = (uid.JPEG2000Lossless, uid.JPEG2000)
 
 
 def stored_values(element: PixelElement, pixels: PixelFormat, index: int) -> NDArray[np.integer]:
@@ -49,6 +51,31 @@ def stored_values(element: PixelElement, pixels: PixelFormat, index: int) -> NDA
     if shift:
         words = words.view(f"u{words.dtype.itemsize}") >> shift
     return _signed(words, pixels)
+
+
+def fewer_values(
+    element: PixelElement, pixels: PixelFormat, index: int, *, enough_px: int
+) -> NDArray[np.integer] | None:
+    """Return one frame at a lower resolution, or ``None`` where it has to be read in full.
+
+    Whatever is odd about it is left to :func:`stored_values`, which says what.
+
+    Parameters
+    ----------
+    enough_px
+        Samples that the shorter side must keep.
+    """
+    if element.syntax not in _WITH_LEVELS or pixels.is_colour or pixels.signed:
+        return None
+    if pixels.high_bit + 1 != pixels.stored:
+        return None
+    try:
+        frame = encapsulated_frame(element, pixels, index)
+        _require_size(frame, pixels, element.syntax)
+        skipped = levels.levels_to_skip(frame, bits=pixels.stored, enough_px=enough_px)
+        return levels.decode(frame, bits=pixels.stored, skipped=skipped) if skipped else None
+    except Exception:  # noqa: BLE001 - reading it in full finds out why
+        return None
 
 
 def _decoder(syntax: uid.UID) -> Decoder:
