@@ -28,5 +28,5 @@ def isolated(
         check=False,
         encoding="utf-8",
         env=environment,
-        timeout=300,
+        timeout=600,
     )

@@ -148,7 +148,9 @@ def test_a_run_that_was_killed_goes_on_to_the_same_report(pictures, killed, tmp_
     assert result.exit_code == 3, result.output
     assert "going on behind" in result.stderr
     assert rows_of(report) == rows_of(whole)
-    assert sorted(os.listdir(tmp_path)) == ["r.csv", "whole.csv"]
+    assert sorted(os.listdir(tmp_path)) == [
+        *("r.csv", "r.run.json", "whole.csv", "whole.run.json"),
+    ]
     # The counts on the console are those of the whole run.
     assert "all inputs" in result.stdout
     assert "10" in next(line for line in result.stdout.splitlines() if "all inputs" in line)
@@ -196,11 +198,11 @@ def test_other_inputs_are_refused_by_name(pictures, killed, tmp_path):
 
     for name, said in (("aaa.png", "aaa.png"), ("zzz.png", "zzz.png")):
         (pictures / name).write_bytes(b"new")
-        refused("10 inputs, where now there are 11", said)
+        refused("10 then, 11 now", said)
         (pictures / name).unlink()
     for name, said in (("9.txt", "the last ones are gone"), ("3.txt", "4.png")):
         (pictures / name).rename(tmp_path / name)
-        refused("10 inputs, where now there are 9", said)
+        refused("10 then, 9 now", said)
         (tmp_path / name).rename(pictures / name)
     times = (pictures / "0.png").stat()
     os.utime(pictures / "0.png", ns=(0, 0))

@@ -22,7 +22,12 @@ METHOD: Final = (
 )
 
 
-def quantise(model: Any, images: Sequence[NDArray[np.float32]]) -> Any:  # noqa: ANN401 - untyped
+def quantise(
+    model: Any,  # noqa: ANN401 - untyped
+    images: Sequence[NDArray[np.float32]],
+    *,
+    quick: bool = False,
+) -> Any:  # noqa: ANN401
     """Return the int8 form of a model.
 
     Parameters
@@ -32,6 +37,8 @@ def quantise(model: Any, images: Sequence[NDArray[np.float32]]) -> Any:  # noqa:
     images
         Each ``[1, C, S, S]`` as the network takes it: what the ranges of activations are
         measured on.
+    quick
+        Correct biases roughly: enough where speed alone is measured.
 
     Raises
     ------
@@ -48,7 +55,7 @@ def quantise(model: Any, images: Sequence[NDArray[np.float32]]) -> Any:  # noqa:
             subset_size=len(images),
             # The quick correction leaves the logits of the scratch CNN 0.7 too low, and six times
             # as many images on the other side of a threshold.
-            fast_bias_correction=False,
+            fast_bias_correction=quick,
             # Processors without VNNI add products of int8 in 16 bits, where they can overflow:
             # weights of 7 bits cannot, and give the same sums everywhere.
             advanced_parameters=nncf.AdvancedQuantizationParameters(
