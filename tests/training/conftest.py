@@ -24,6 +24,8 @@ TINY = (
     "network.dense_units=8",
     "train.batch_size=8",
     "train.checkpoint_steps=2",
+    # The same on every processor, whether it has bfloat16 or not.
+    "train.precision=float32",
     "train.phases=[{epochs: 1, frozen: [stage1]}, {epochs: 5, stage_factor: 0.7}]",
     "train.phases.0.learning_rate=0.01",
     "train.phases.1.learning_rate=0.01",

@@ -192,6 +192,12 @@ def test_what_serves_speed_changes_no_weight(tiny, tiny_split):
         ("train.phases=[{epochs: 2, schedule: cosine}]",),
         ("train.phases=[{epochs: 2, schedule: constant}]",),
         ("train.phases=[{epochs: 1, frozen: [stage1]}, {epochs: 1}]",),
+        ("train.phases=[{epochs: 2, size_px: 40}]",),
+        ("train.border_exchange=1.0",),
+        ("train.mixup_alpha=0.5",),
+        ("augment.grey_level_exchange=1.0",),
+        ("augment.sharpness_exchange=1.0",),
+        ("augment.lungs_erased=0.4",),
     ],
 )
 def test_each_setting_trains_and_makes_a_difference(tiny, tiny_split, settings):
@@ -200,6 +206,21 @@ def test_each_setting_trains_and_makes_a_difference(tiny, tiny_split, settings):
     assert np.isfinite(other.validation_logits).all()
     assert not np.allclose(base.validation_logits, other.validation_logits, atol=1e-7)
     assert other.precision == ("bfloat16" if "bfloat16" in settings[0] else "float32")
+
+
+def test_the_last_epoch_is_kept_where_that_is_asked_for(tiny, tiny_split):
+    kept = {
+        keep: train(
+            tiny("train.phases=[{epochs: 4, learning_rate: 0.05}]", f"train.keep={keep}"),
+            tiny_split,
+            device=CPU,
+        )
+        for keep in ("best", "last")
+    }
+    assert kept["last"].best_epoch == 4
+    auc = [result.validation_auc for result in kept["best"].history]
+    assert auc == [result.validation_auc for result in kept["last"].history]
+    assert kept["best"].best_epoch == auc.index(max(auc)) + 1
 
 
 def test_the_layout_in_memory_changes_no_more_than_rounding(tiny, tiny_split):
