@@ -119,7 +119,7 @@ class ScreenRequest:
         for out in self.outs:
             check_writable(out, force=self.force, replaceable=is_report)
         privacy = self._privacy()
-        times = times_of(self.since, {}, datetime.now(UTC))
+        times = times_of(self.since, {}, _now())
         inputs = self._discover(self._wanted(times[SINCE_TIME]), self.outs)
         check_rows(self.outs, len(inputs))
         model, how, _ = self.judging.load(privacy)
@@ -149,7 +149,7 @@ class ScreenRequest:
         with journal:
             goes_on = self.resume and journal.rows > 0
             before: Terms = journal.begun_with()[0] if goes_on else {}
-            times = times_of(self.since, before, datetime.now(UTC))
+            times = times_of(self.since, before, _now())
             wanted = self._wanted(times[SINCE_TIME])
             outputs = [*self.outs, manifest]
             parts = [part for out in outputs for part in parts_beside(out)]
@@ -244,9 +244,7 @@ class ScreenRequest:
             hashes = write_reports(
                 self.outs, journal.cells(), columns, may_replace=journal.may_replace
             )
-            manifest = record.manifest(
-                summary, hashes, ended=datetime.now(UTC), resumed=journal.resumed
-            )
+            manifest = record.manifest(summary, hashes, ended=_now(), resumed=journal.resumed)
             write_manifest(path, manifest, force=journal.may_replace(path))
 
         run.finish([write], outputs=[*self.outs, path])
@@ -256,6 +254,10 @@ class ScreenRequest:
                 for out in self.outs:
                     typer.echo(f"report: {printable(str(out))}")
         return summary
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
 def _screen(run: ScreeningRun, *, quiet: bool) -> None:
