@@ -65,13 +65,14 @@ class Duplicates:
         uid, here = _hashed_uid(item), str(item.record.source)
         identity = (uid, item.digest())
         if (earlier := self._images.get(identity)) is not None:
-            refusal = Admission.refuse(RejectCode.DUPLICATE, f"the same image as {earlier}")
+            refusal = Admission.refuse(RejectCode.DUPLICATE, "the same image as in an earlier row")
             return MarkedImage(
                 place, dataclasses.replace(item, admission=refusal, pixels=None), earlier
             )
         self._images[identity] = here
-        if uid and (namesake := self._uids.setdefault(uid, here)) != here:
-            warning = f"other pixels under the SOPInstanceUID of {namesake}"
+        if uid and self._uids.setdefault(uid, here) != here:
+            # Without its path, which a report may have to keep to itself: the UID tells it.
+            warning = "other pixels than those of an earlier row with its SOPInstanceUID"
             warned = Admission.accept((*item.admission.warnings, warning))
             item = dataclasses.replace(item, admission=warned)
         return MarkedImage(place, item, identity=identity)

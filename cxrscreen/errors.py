@@ -113,6 +113,16 @@ class PredictionsError(CxrScreenError):
     """A file of predictions or a report has been changed, shuffled or joined wrongly."""
 
 
+class PseudonymKeyError(CxrScreenError):
+    """The key of pseudonyms cannot be read or made, or is not kept secret."""
+
+
+class UnscreenedError(CxrScreenError):
+    """An image is ``NOT_SCREENED``, and the user wants none to be."""
+
+    exit_code: ClassVar[int] = 3
+
+
 class WorkerError(CxrScreenError):
     """The processes that examine images cannot be started."""
 

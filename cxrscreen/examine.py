@@ -54,12 +54,15 @@ class ExamineSettings:
         What the user asked to have judged all the same.
     display_px
         Of an admitted image, keep a picture whose longer side is at most this; none if 0.
+    headers_only
+        Whether to stop where pixels would be read: an image that is admitted has none then.
     """
 
     spec: PreprocessSpec
     intended_use: IntendedUse
     permissions: Permissions
     display_px: int = 0
+    headers_only: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -157,7 +160,7 @@ def _frame(
     if opened.frames > 1:
         source: Source = dataclasses.replace(record.source, frame=frame + 1)
         record = dataclasses.replace(record, source=source)
-    if admitted.admitted:
+    if admitted.admitted and not settings.headers_only:
         try:
             image, admitted = _read(opened, frame, admitted, settings.spec)
             if admitted.admitted:

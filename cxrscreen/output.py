@@ -9,10 +9,14 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import re
 import shutil
 import tempfile
+import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from cxrscreen.errors import OutputError
 
@@ -20,6 +24,12 @@ from cxrscreen.errors import OutputError
 BUNDLE_DOCUMENT = "bundle.json"
 #: The bytes by which a file is recognised as a report.
 REPORT_START = b"source,status,decision,"
+#: The same of one in JSON Lines; and what others hold: a Parquet file in its schema, a workbook
+#: as its title.
+REPORT_LINE = re.compile(
+    rb'\{"source": (null|"[^"\\]*(\\.[^"\\]*)*"), "status": "\w+", "decision": '
+)
+REPORT_MARK = b"cxrscreen report"
 #: The files by which a folder is recognised as an evaluation or a comparison, and the kind
 #: that each names.
 STUDY_DOCUMENTS = ("evaluation.json", "comparison.json")
@@ -30,12 +40,17 @@ _STUDY_SUFFIXES = (".csv", ".html", ".json", ".md", ".png")
 PREVIEW_SOFTWARE = "cxrscreen data preview"
 #: What a calibration of a site says it is.
 CALIBRATION_KIND = b'"kind": "cxrscreen calibration"'
+#: What the manifest of a run says it is.
+RUN_KIND = "cxrscreen run"
 #: The first columns of a programme's table, and the text chunk of its figure.
 PROGRAMME_START = b"operating_point,prevalence,per,"
 PROGRAMME_SOFTWARE = "cxrscreen calibrate --programme"
 _PNG_HEAD_BYTES = 1024
 _PNG_START = b"\x89PNG"
 _MAX_MARK_BYTES = 1 << 20
+_PARQUET_MAGIC = b"PAR1"
+_PARQUET_END_BYTES = 8
+_ZIP_MAGIC = b"PK\x03\x04"
 _STANDARD_STREAMS = (0, 1, 2)
 #: What is being written has a name like this beside the final one.
 _PART_START = ".cxrscreen-"
@@ -50,11 +65,42 @@ def is_bundle(path: Path) -> bool:
 
 
 def is_report(path: Path) -> bool:
-    """Return whether a file is a report of ours, by its first columns."""
+    """Return whether a file is a report of ours, by its first columns or what it says it is."""
     if path.is_symlink() or not path.is_file():
         return False
     with path.open("rb") as stream:
-        return stream.read(len(REPORT_START)) == REPORT_START
+        head = stream.read(_MAX_MARK_BYTES)
+        if head.startswith(_PARQUET_MAGIC):
+            return _parquet_says(stream, REPORT_MARK)
+        if head.startswith(_ZIP_MAGIC):
+            return _workbook_says(stream, REPORT_MARK)
+    return head.startswith(REPORT_START) or REPORT_LINE.match(head) is not None
+
+
+def _parquet_says(stream: BinaryIO, mark: bytes) -> bool:
+    """Return whether the footer of a Parquet file holds a mark: its length and 4 bytes end it."""
+    size = stream.seek(0, os.SEEK_END)
+    stream.seek(max(0, size - _PARQUET_END_BYTES))
+    end = stream.read()
+    length = int.from_bytes(end[:4], "little")
+    if not end.endswith(_PARQUET_MAGIC) or length > min(size, _MAX_MARK_BYTES):
+        return False
+    stream.seek(max(0, size - _PARQUET_END_BYTES - length))
+    return mark in stream.read(length)
+
+
+def _workbook_says(stream: BinaryIO, mark: bytes) -> bool:
+    """Return whether a workbook has a title, by the properties that its zip holds."""
+    try:
+        with zipfile.ZipFile(stream) as parts, parts.open("docProps/core.xml") as properties:
+            return b"<dc:title>" + mark + b"</dc:title>" in properties.read(_MAX_MARK_BYTES)
+    except (zipfile.BadZipFile, KeyError, NotImplementedError, RuntimeError, zlib.error, EOFError):
+        return False
+
+
+def is_manifest(path: Path) -> bool:
+    """Return whether a file is the manifest of a run, by the kind that it names."""
+    return _names(path, f'"kind": "{RUN_KIND}"'.encode())
 
 
 def is_calibration(path: Path) -> bool:
@@ -246,7 +292,9 @@ def clear_parts(path: Path) -> None:
     Only for whoever knows that no other run is writing it.
     """
     for part in path.parent.glob(f"{_part_prefix(path)}*{_PART}"):
-        if part.is_file():
+        if part.is_dir() and not part.is_symlink():
+            shutil.rmtree(part, ignore_errors=True)
+        else:
             part.unlink(missing_ok=True)
 
 

@@ -278,6 +278,37 @@ def batches_at_once(bundle: ModelBundle, device: torch.device) -> int:
     return default_workers()
 
 
+def foresee_images(
+    inputs: Sequence[Input], bundle: ModelBundle, options: ScreenOptions | None = None
+) -> Generator[Examined]:
+    """Look at the headers of inputs alone, and say which images would be refused by them.
+
+    Parameters
+    ----------
+    inputs, bundle, options
+        As in :func:`screen_images`; no network is run.
+
+    Yields
+    ------
+    Examined
+        One for each image, in the order of the inputs, without pixels. One that is admitted
+        would be read, and may still be refused by its pixels.
+    """
+    options = options or ScreenOptions()
+    settings = ExamineSettings(
+        bundle.spec, bundle.intended_use, options.permissions, headers_only=True
+    )
+    workers = default_workers() if options.workers is None else options.workers
+    if not workers:
+        for item in inputs:
+            yield from examine(item, settings)
+        return
+    limits = WorkerLimits(seconds=options.seconds_per_image)
+    with ExaminerPool(settings, workers=min(workers, len(inputs)), limits=limits) as pool:
+        for _, image in pool.examine_all(inputs):
+            yield image
+
+
 class Tally:
     """Counts rows as they pass, so that a run need not keep them."""
 

@@ -125,6 +125,14 @@ class View(StrEnum):
 FRONTAL_VIEWS = frozenset({View.PA, View.AP, View.FRONTAL})
 
 
+class Phi(StrEnum):
+    """How much of what tells who a patient is a report holds."""
+
+    PSEUDONYM = "pseudonym"
+    FULL = "full"
+    NONE = "none"
+
+
 class Policy(StrEnum):
     """What a threshold was chosen for."""
 

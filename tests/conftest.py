@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +32,15 @@ MakeDicom = Callable[..., Path]
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell starts what runs in the background deaf to Ctrl-C, and children inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_settings(tmp_path_factory) -> Iterator[None]:
+    """Keep the tests, and the commands they start, out of the user's configuration."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CXRSCREEN_CONFIG", str(tmp_path_factory.mktemp("config") / "cxrscreen"))
+        patch.delenv("CXRSCREEN_PHI_KEY", raising=False)
+        yield
 
 
 @pytest.fixture(scope="session")

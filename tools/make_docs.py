@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from cxrscreen.config import TrainingConfig
-from cxrscreen.reports.table import COLUMNS
+from cxrscreen.reports.table import COLUMNS, IDENTITY_COLUMNS, Column
 from cxrscreen.vocabulary import REJECT_MEANING, Decision
 
 ROOT: Final = Path(__file__).resolve().parents[1]
@@ -53,12 +53,24 @@ Every command, as its `--help` shows it. How they are used is explained
   [Watching for drift](drift.md) (`drift`)."""
 
 _COLUMNS_INTRO: Final = """\
-The report is a CSV file (RFC 4180, UTF-8, one header line) with one row for each image, in the
-order in which the inputs were found. Rows out equal inputs in: what could not be read or may
-not be judged has its row too.
+The report has one row for each image, in the order in which the inputs were found. Rows out equal
+inputs in: what could not be read or may not be judged has its row too.
 
-A cell that a spreadsheet would run as a formula is preceded by an apostrophe. Bytes of a file
-name that are no text are written as `\\xNN`."""
+Every format holds the same columns, in the same order, with the same values:
+
+| `--out` ends in | format | empty cell | numbers |
+| --- | --- | --- | --- |
+| `.csv` | CSV: RFC 4180, UTF-8, one header line | nothing | with the decimals below |
+| `.jsonl` | JSON Lines: UTF-8, an object on each line | `null` | rounded to these decimals |
+| `.parquet` | Parquet, in row groups; extra `parquet` | null | 64-bit floats, rounded likewise |
+| `.xlsx` | a workbook of one sheet; extra `excel` | empty | likewise, shown with their decimals |
+
+In CSV, a text that a spreadsheet would run as a formula is preceded by an apostrophe. In a
+workbook it is a text like any other; texts are cut after 32,767 characters, and there are at most
+1,048,575 rows. Bytes of a file name that are no text are written as `\\xNN`.
+
+New versions may add columns; those that are here keep their names and meaning. Read columns by
+name."""
 
 _DECISION_MEANING: Final = {
     Decision.POSITIVE: "Judged; the logit is at or above that of the threshold.",
@@ -117,7 +129,10 @@ def _with_summaries(body: str) -> str:
 
 def columns_page() -> str:
     """Return the reference of the report: columns, decisions, reject codes."""
-    columns = [(f"`{column.name}`", column.meaning) for column in COLUMNS]
+    columns, identity = (
+        [(f"`{column.name}`", _kind(column), column.meaning) for column in group]
+        for group in (COLUMNS, IDENTITY_COLUMNS)
+    )
     decisions = [(f"`{decision}`", _DECISION_MEANING[decision]) for decision in Decision]
     codes = [(f"`{code}`", meaning) for code, meaning in REJECT_MEANING.items()]
     return "\n\n".join(
@@ -126,7 +141,9 @@ def columns_page() -> str:
             _NOTICE,
             _COLUMNS_INTRO,
             "## Columns",
-            _table(("column", "meaning"), columns),
+            _table(("column", "holds", "meaning"), columns),
+            "With `--phi full` there are also, behind the others:",
+            _table(("column", "holds", "meaning"), identity),
             "## Decisions",
             _table(("decision", "meaning"), decisions),
             "## Reject codes",
@@ -134,6 +151,12 @@ def columns_page() -> str:
             _table(("code", "meaning"), codes) + "\n",
         ]
     )
+
+
+def _kind(column: Column) -> str:
+    if column.is_integer:
+        return "whole number"
+    return "text" if column.digits is None else f"number, {column.digits} decimals"
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

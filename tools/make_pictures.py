@@ -36,13 +36,14 @@ from cxrscreen.pipeline import Tally
 from cxrscreen.preprocess import PreprocessSpec
 from cxrscreen.records import ScreenRow, Source
 from cxrscreen.reports.console import FlaggedImage, print_run
+from cxrscreen.reports.privacy import KEY_BYTES, Privacy
 from cxrscreen.reports.table import RunFacts, report_cells
 from cxrscreen.training.distortions import blur
 from cxrscreen.training.preview import draw_preview
 from cxrscreen.training.reference import measure_reference
 from cxrscreen.training.robustness import ResizedImages
 from cxrscreen.training.shift_table import conditions_for
-from cxrscreen.vocabulary import Decision
+from cxrscreen.vocabulary import Decision, Phi
 
 ROOT = Path(__file__).resolve().parents[1]
 COLOURS = {Decision.POSITIVE: "#c62828", Decision.NEGATIVE: "#2e7d32"}
@@ -80,7 +81,13 @@ def main() -> None:
     for row in rows:
         tally.add(row)
     facts = RunFacts(
-        bundle.name, bundle.sha256, bundle.calibration, bundle.default_point, __version__
+        bundle=bundle.name,
+        bundle_sha256=bundle.sha256,
+        calibration=bundle.calibration,
+        point=bundle.default_point,
+        version=__version__,
+        # No pseudonym is in the picture.
+        privacy=Privacy(Phi.PSEUDONYM, bytes(KEY_BYTES)),
     )
     flagged = [
         FlaggedImage.of(report_cells(row, facts), warnings=len(row.warnings))

@@ -25,6 +25,14 @@ class Device(StrEnum):
     MPS = "mps"
 
 
+class PhiOption(StrEnum):
+    """Values of ``--phi``, likewise."""
+
+    PSEUDONYM = "pseudonym"
+    FULL = "full"
+    NONE = "none"
+
+
 class EngineChoice(StrEnum):
     """Values of ``--engine``, without importing the vocabulary's neighbours."""
 
@@ -42,6 +50,66 @@ class UnitOption(StrEnum):
     IMAGE = "image"
 
 
+Reports = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--out",
+        "-o",
+        help="The report to write: .csv, .parquet, .jsonl or .xlsx. May be repeated.",
+        show_default=False,
+    ),
+]
+PhiLevel = Annotated[
+    PhiOption,
+    typer.Option(
+        "--phi",
+        help="What the report tells of patients: pseudonyms beside paths and UIDs, names and "
+        "numbers too, or neither.",
+    ),
+]
+PhiKey = Annotated[
+    Path | None,
+    typer.Option(
+        "--phi-key",
+        metavar="FILE",
+        help="Key of the pseudonyms, in place of your own, so that sites have the same.",
+        show_default=False,
+    ),
+]
+Globs = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--glob",
+        metavar="PATTERN",
+        help="Screen only files whose name, or path below PATH, is like this. May be repeated.",
+        show_default=False,
+    ),
+]
+Since = Annotated[
+    str | None,
+    typer.Option(
+        metavar="TIME",
+        help="Screen only files changed since then: 2026-11-25, 2026-11-25T18:00, 24h, 7d.",
+        show_default=False,
+    ),
+]
+Limit = Annotated[
+    int | None,
+    typer.Option(min=1, help="Screen only so many inputs, from the first.", show_default=False),
+]
+DryRun = Annotated[
+    bool,
+    typer.Option(
+        "--dry-run", help="Say what would be screened and refused, by headers alone; no report."
+    ),
+]
+FailOnUnscreened = Annotated[
+    bool,
+    typer.Option(
+        "--fail-on-unscreened",
+        help="Stop at the first image that is NOT_SCREENED, without a report.",
+    ),
+]
 Bundle = Annotated[
     str | None,
     typer.Option(help="Model bundle: a packaged name or a folder.", show_default="cnn-pediatric"),

@@ -6,7 +6,14 @@ the rest of the package must never see, above all a decision without a judged im
 
 from cxrscreen.records.admission import Admission, Input, IntendedUse, Permissions
 from cxrscreen.records.display import DisplayImage
-from cxrscreen.records.image import ChainStep, ImageRecord, Member, PixelImage, Source
+from cxrscreen.records.image import (
+    ChainStep,
+    ImageRecord,
+    Member,
+    PatientIdentity,
+    PixelImage,
+    Source,
+)
 from cxrscreen.records.operating_point import Guarantee, OperatingPoint
 from cxrscreen.records.screening import Prediction, RunSummary, ScreenRow
 
@@ -20,6 +27,7 @@ __all__ = [
     "IntendedUse",
     "Member",
     "OperatingPoint",
+    "PatientIdentity",
     "Permissions",
     "PixelImage",
     "Prediction",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,6 +70,29 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
+class PatientIdentity:
+    """What names the person and the order of an image; no ``repr`` and no message shows it.
+
+    Attributes
+    ----------
+    patient_id, issuer
+        DICOM ``PatientID`` and ``IssuerOfPatientID``, without padding; empty if absent.
+    patient_name
+        DICOM ``PatientName``, its component groups separated by ``=``; empty if absent.
+    accession_number
+        DICOM ``AccessionNumber``, without padding; empty if absent.
+    """
+
+    patient_id: str = field(default="", repr=False)
+    issuer: str = field(default="", repr=False)
+    patient_name: str = field(default="", repr=False)
+    accession_number: str = field(default="", repr=False)
+
+
+_NOBODY: Final = PatientIdentity()
+
+
+@dataclass(frozen=True, slots=True)
 class ImageRecord:
     """What an input says about itself: where it is and what its header holds.
 
@@ -113,8 +137,11 @@ class ImageRecord:
         Where it holds and by which element, in words; empty if unknown.
     animal_evidence
         What in the header tells of an animal; empty for a person.
-    patient_key
-        Pseudonymous key that groups the images of one patient; empty if unknown.
+    identity
+        Of the person and the order; not shown by ``repr``.
+    patient_key, accession_key
+        Pseudonyms that group the images of one patient and of one order; empty until a report
+        is made of the record, and where the header names none.
     notes
         What reading the header had to assume, one sentence each.
     """
@@ -145,7 +172,9 @@ class ImageRecord:
     pixel_spacing_mm: tuple[float, float] | None = None
     pixel_spacing_plane: str = ""
     animal_evidence: str = ""
+    identity: PatientIdentity = field(default=_NOBODY, repr=False)
     patient_key: str = ""
+    accession_key: str = ""
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:

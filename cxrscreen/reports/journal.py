@@ -159,6 +159,17 @@ class Journal:
         """
         return self._replaces or str(output.absolute()) in self._written_before
 
+    @property
+    def resumed(self) -> int:
+        """How often the run went on."""
+        with journal_errors(self.path):
+            return int(self._one("SELECT resumed FROM run"))
+
+    def note_resumed(self) -> None:
+        """Count that the run goes on."""
+        with journal_errors(self.path), self._transaction():
+            self._database.execute("UPDATE run SET resumed = resumed + 1")
+
     def begin(self, terms: Terms, inputs: bytes, *, replaces: bool) -> None:
         """Start anew, whatever it holds.
 
@@ -179,7 +190,7 @@ class Journal:
                 [(name, json.dumps(value)) for name, value in terms.items()],
             )
             self._database.execute(
-                "UPDATE run SET inputs = ?, replaces = ?, written = '[]', seconds = 0",
+                "UPDATE run SET inputs = ?, replaces = ?, written = '[]', seconds = 0, resumed = 0",
                 (inputs, int(replaces)),
             )
         self._rows, self._seconds_before, self._is_new = 0, 0.0, True

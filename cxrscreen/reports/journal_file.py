@@ -24,8 +24,8 @@ CREATE: Final = (
     f"PRAGMA user_version = {SCHEMA_VERSION}",
     """CREATE TABLE run (
         inputs BLOB NOT NULL, replaces INTEGER NOT NULL, written TEXT NOT NULL,
-        seconds REAL NOT NULL)""",
-    "INSERT INTO run VALUES (x'', 0, '[]', 0)",
+        seconds REAL NOT NULL, resumed INTEGER NOT NULL)""",
+    "INSERT INTO run VALUES (x'', 0, '[]', 0, 0)",
     "CREATE TABLE terms (name TEXT PRIMARY KEY, value TEXT NOT NULL)",
     """CREATE TABLE rows (
         number INTEGER PRIMARY KEY, place INTEGER NOT NULL, frame INTEGER NOT NULL,

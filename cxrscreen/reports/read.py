@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from cxrscreen.errors import InputNotFoundError, PredictionsError
+from cxrscreen.reports.table import FORMULA_STARTS
 from cxrscreen.vocabulary import Decision, RejectCode
 
 #: Columns without which a file is no report.
@@ -28,7 +29,6 @@ REQUIRED: Final = (
 _SCREENED, _NOT_SCREENED = "SCREENED", "NOT_SCREENED"
 _NOT_A_REPORT: Final = "Give a report that cxrscreen screen has written."
 _CHANGED: Final = "The report has been changed since it was written: screen again."
-_FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r")
 _RECALL: Final = re.compile(r"recall at least (0?\.\d+)")
 _OLDEST_YEARS: Final = 200
 
@@ -221,7 +221,7 @@ def _lines(text: str) -> Iterator[str]:
 
 def _as_written(cell: str) -> str:
     """Return a cell without the apostrophe that reports put before a formula."""
-    return cell[1:] if cell.startswith("'") and cell[1:].startswith(_FORMULA_STARTS) else cell
+    return cell[1:] if cell.startswith("'") and cell[1:].startswith(FORMULA_STARTS) else cell
 
 
 def _row(path: Path, line: int, cells: dict[str, str]) -> ReportRow:

@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
 from cxrscreen.calibration.calibration import Calibration
 from cxrscreen.records import OperatingPoint, ScreenRow
-from cxrscreen.vocabulary import Decision, RejectCode
+from cxrscreen.reports.privacy import Privacy
+from cxrscreen.vocabulary import Phi
 
 #: What stands in a cell; ``None`` where there is nothing to say.
 Cell = str | int | float | None
+#: A text that starts with one of these would be run as a formula by a spreadsheet.
+FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 _SEPARATOR: Final = "; "
 #: Column that is filled when all rows of a run are known.
 PRIORITY_RANK: Final = "priority_rank"
 #: Column that is filled when maps are made.
 MAP: Final = "map"
-_GROUPS: Final = (
-    Decision.POSITIVE,
-    Decision.INDETERMINATE,
-    Decision.NOT_SCREENED,
-    Decision.NEGATIVE,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +31,7 @@ class RunFacts:
     calibration: Calibration
     point: OperatingPoint
     version: str
+    privacy: Privacy
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +69,8 @@ def _logit(row: ScreenRow) -> float | None:
 COLUMNS: tuple[Column, ...] = (
     Column(
         "source",
-        "Path of the input; of a member of an archive, `ARCHIVE!MEMBER`.",
+        "Path of the input; of a member of an archive, `ARCHIVE!MEMBER`. With `--phi none`, "
+        "a keyed hash of it.",
         lambda row, _: row.record.source.location,
     ),
     Column(
@@ -167,13 +166,32 @@ COLUMNS: tuple[Column, ...] = (
     ),
     Column("sex", "DICOM PatientSex.", lambda row, _: row.record.sex),
     Column("manufacturer", "DICOM Manufacturer.", lambda row, _: row.record.manufacturer),
-    Column("study_instance_uid", "Study.", lambda row, _: row.record.study_instance_uid),
-    Column("series_instance_uid", "Series.", lambda row, _: row.record.series_instance_uid),
-    Column("sop_instance_uid", "Image.", lambda row, _: row.record.sop_instance_uid),
+    Column(
+        "study_instance_uid",
+        "DICOM StudyInstanceUID; with `--phi none`, a keyed hash.",
+        lambda row, _: row.record.study_instance_uid,
+    ),
+    Column(
+        "series_instance_uid",
+        "DICOM SeriesInstanceUID, likewise.",
+        lambda row, _: row.record.series_instance_uid,
+    ),
+    Column(
+        "sop_instance_uid",
+        "DICOM SOPInstanceUID, likewise.",
+        lambda row, _: row.record.sop_instance_uid,
+    ),
     Column(
         "patient_key",
-        "Pseudonym that groups the images of one patient; empty if no patient is named.",
+        "Pseudonym that groups the images of one patient: keyed hash of PatientID and its issuer; "
+        "empty without a PatientID.",
         lambda row, _: row.record.patient_key,
+    ),
+    Column(
+        "accession_key",
+        "Pseudonym that groups the images of one order: keyed hash of AccessionNumber; empty "
+        "without one.",
+        lambda row, _: row.record.accession_key,
     ),
     Column(
         "frame",
@@ -210,6 +228,23 @@ COLUMNS: tuple[Column, ...] = (
 )
 
 
+#: Columns that only a report with ``--phi full`` has, after the others.
+IDENTITY_COLUMNS: tuple[Column, ...] = (
+    Column("patient_id", "DICOM PatientID.", lambda row, _: row.record.identity.patient_id),
+    Column("patient_name", "DICOM PatientName.", lambda row, _: row.record.identity.patient_name),
+    Column(
+        "accession_number",
+        "DICOM AccessionNumber.",
+        lambda row, _: row.record.identity.accession_number,
+    ),
+)
+
+
+def columns_of(phi: Phi) -> tuple[Column, ...]:
+    """Return the columns of a report that tells so much of patients."""
+    return (*COLUMNS, *IDENTITY_COLUMNS) if phi is Phi.FULL else COLUMNS
+
+
 def report_cells(row: ScreenRow, facts: RunFacts) -> dict[str, Cell]:
     """Return what the report says of an image.
 
@@ -225,35 +260,14 @@ def report_cells(row: ScreenRow, facts: RunFacts) -> dict[str, Cell]:
     dict of str to Cell
         A cell for each column, in their order: text, a whole number, or a number that is
         rounded as every format shows it. ``None`` where there is nothing to say, and in
-        ``priority_rank``, which is known when all rows are: see :func:`priority`. The cells
-        survive JSON unchanged.
+        ``priority_rank``, which the journal fills when all rows are there. The cells
+        survive JSON unchanged, and hold no more of the patient than the report may.
     """
-    return {column.name: _cell(column, column.value(row, facts)) for column in COLUMNS}
-
-
-def priority(cells: Mapping[str, Cell]) -> tuple[int, float]:
-    """Return what the worklist is sorted by, the most urgent image least.
-
-    Rows that are equal keep the order in which they were found. What was not judged may be
-    anything, and stands before what is negative; a copy has its decision in another row, and
-    is last.
-
-    Parameters
-    ----------
-    cells
-        Of a row, as :func:`report_cells` returns them.
-
-    Returns
-    -------
-    group, order
-        0 ``POSITIVE``, 1 ``INDETERMINATE``, 2 ``NOT_SCREENED``, 3 ``NEGATIVE``, 4 copies;
-        within them the highest raw score first.
-    """
-    if cells["reject_code"] == RejectCode.DUPLICATE.value:
-        return len(_GROUPS), 0.0
-    score = cells["raw_score"]
-    group = _GROUPS.index(Decision(str(cells["decision"])))
-    return group, 0.0 if score is None else -float(score)
+    shown = facts.privacy.shown(row)
+    return {
+        column.name: _cell(column, column.value(shown, facts))
+        for column in columns_of(facts.privacy.phi)
+    }
 
 
 def _cell(column: Column, value: Cell) -> Cell:

@@ -6,11 +6,11 @@ import contextlib
 import hashlib
 import os
 import stat
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
-from cxrscreen.records import Input, ScreenRow
+from cxrscreen.records import Input, ScreenRow, Source
 from cxrscreen.vocabulary import RejectCode
 
 #: Bytes of the digest of one input: a list of a million takes 8 MB.
@@ -39,6 +39,8 @@ class FrozenInputs:
         As :func:`cxrscreen.intake.search.discover` freezes them.
     paths
         The files and folders that the user gave.
+    shown
+        Where an input is, as messages may tell it.
 
     Attributes
     ----------
@@ -49,8 +51,14 @@ class FrozenInputs:
         change.
     """
 
-    def __init__(self, inputs: Sequence[Input], paths: Iterable[Path]) -> None:
+    def __init__(
+        self,
+        inputs: Sequence[Input],
+        paths: Iterable[Path],
+        shown: Callable[[Source], Source] = lambda source: source,
+    ) -> None:
         self.inputs = inputs
+        self._shown = shown
         self._places: dict[Path, int] = {}
         for path in paths:
             folder = path if path.is_dir() else path.parent
@@ -76,7 +84,7 @@ class FrozenInputs:
         return bytes(digests)
 
     def lost(self, place: int, row: ScreenRow) -> Path | None:
-        """Return what has gone away of the places that the inputs were found in, if any has.
+        """Return what has gone away of the places that the inputs were found in, as it is shown.
 
         One file that cannot be read is a row. When its folder's file system is not there any
         more, or what the user named, or the archive that it is a member of, no further input can
@@ -93,7 +101,8 @@ class FrozenInputs:
         if item.source.members and not item.source.path.exists():
             return item.source.path
         gone = (folder for folder, device in self._places.items() if _device(folder) != device)
-        return next(gone, None)
+        place_gone = next(gone, None)
+        return None if place_gone is None else self._shown(Source(place_gone)).path
 
     def first_difference(self, earlier: bytes) -> str:
         """Return what differs from the inputs of an earlier run, in words; empty if nothing.
@@ -110,10 +119,12 @@ class FrozenInputs:
         for place in range(min(then, now)):
             part = slice(place * DIGEST_BYTES, (place + 1) * DIGEST_BYTES)
             if earlier[part] != self.digests[part]:
-                where = self.inputs[place].source.location
+                where = self._shown(self.inputs[place].source).location
                 return f"{count}the first that is new or has changed since is {where}"
         if now > then:
-            return f"{count}the first that is new is {self.inputs[then].source.location}"
+            return (
+                f"{count}the first that is new is {self._shown(self.inputs[then].source).location}"
+            )
         return f"{count}the last ones are gone"
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -17,7 +17,13 @@ _NAMED: Final = 3
 _SHOWN_DIGITS: Final = 12
 
 
-def hold_journal(outs: Sequence[Path], *, resume: bool, force: bool) -> Journal | None:
+def hold_journal(
+    outs: Sequence[Path],
+    *,
+    resume: bool,
+    force: bool,
+    others: Mapping[Path, Callable[[Path], bool]] | None = None,
+) -> Journal | None:
     """Check the outputs and take hold of the journal, before any work.
 
     Parameters
@@ -28,6 +34,8 @@ def hold_journal(outs: Sequence[Path], *, resume: bool, force: bool) -> Journal 
         Whether to go on with an earlier run.
     force
         Whether to start anew, whatever is there.
+    others
+        What else is written, each with what recognises an earlier one.
 
     Returns
     -------
@@ -50,9 +58,10 @@ def hold_journal(outs: Sequence[Path], *, resume: bool, force: bool) -> Journal 
     unfinished = place.exists()
     if resume and not unfinished and all(is_report(out) for out in outs):
         return None
+    recognised = {**dict.fromkeys(outs, is_report), **(others or {})}
     if not unfinished:
-        for out in outs:
-            check_writable(out, force=force, replaceable=is_report)
+        for out, replaceable in recognised.items():
+            check_writable(out, force=force, replaceable=replaceable)
     if force and unfinished and not is_journal(place):
         message = f"{place}: is something else than a journal and is not replaced"
         raise OutputError(message, hint="Move it away, or give another --out.")
@@ -60,10 +69,10 @@ def hold_journal(outs: Sequence[Path], *, resume: bool, force: bool) -> Journal 
     try:
         if not resume and not force:
             _require_empty(journal)
-        for out in outs:
+        for out, replaceable in recognised.items():
             may_replace = force or (resume and journal.may_replace(out))
-            check_writable(out, force=may_replace, replaceable=is_report)
-        for out in outs:
+            check_writable(out, force=may_replace, replaceable=replaceable)
+        for out in recognised:
             clear_parts(out)
     except BaseException:
         journal.close()
@@ -112,6 +121,7 @@ def begin_or_resume(
         message = f"{journal.path}: was begun with other inputs: {difference}"
         raise JournalError(message, hint="Put them back, or start anew with --force.")
     journal.check()
+    journal.note_resumed()
     return True
 
 

@@ -2,14 +2,57 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+from typing import Final
+
+from cxrscreen.intake.search.filters import GLOB, LIMIT, SINCE, InputFilter, parse_since
 from cxrscreen.model.predictor import choose_device
 from cxrscreen.pipeline import ScreenOptions
 from cxrscreen.reports.journal import Terms
 from cxrscreen.reports.table import RunFacts
 from cxrscreen.vocabulary import Engine
 
+#: When the run began, and the time that ``--since`` meant then.
+STARTED: Final = "the beginning"
+SINCE_TIME: Final = "the time of --since"
 
-def terms_of(facts: RunFacts, options: ScreenOptions) -> Terms:
+
+def times_of(since: str | None, before: Terms, now: datetime) -> Terms:
+    """Return when a run began, and from when on its inputs are wanted.
+
+    A run that goes on keeps both: ``--since 24h`` goes back from its beginning.
+
+    Parameters
+    ----------
+    since
+        What the user gave, ``None`` if nothing.
+    before
+        What the run that goes on was begun with; empty for a new one.
+    now
+        The time, aware.
+
+    Returns
+    -------
+    Terms
+        ``STARTED`` in ISO 8601; ``--since`` as it was given, and ``SINCE_TIME`` in seconds since
+        1970 (UTC).
+
+    Raises
+    ------
+    UsageError
+        It is no time.
+    """
+    again = since is not None and before.get(SINCE) == since
+    return {
+        STARTED: before.get(STARTED, now.isoformat()),
+        SINCE: since,
+        SINCE_TIME: (
+            None if since is None else before.get(SINCE_TIME) if again else parse_since(since, now)
+        ),
+    }
+
+
+def terms_of(facts: RunFacts, options: ScreenOptions, wanted: InputFilter, times: Terms) -> Terms:
     """Return it, by names that a user knows.
 
     The number of workers is not among it. The size of a batch is: the last digits of a logit
@@ -21,6 +64,10 @@ def terms_of(facts: RunFacts, options: ScreenOptions) -> Terms:
         What is the same in all rows.
     options
         How inputs are screened.
+    wanted
+        Which inputs are.
+    times
+        As :func:`times_of` returns them.
     """
     point, permissions = facts.point, options.permissions
     return {
@@ -40,4 +87,9 @@ def terms_of(facts: RunFacts, options: ScreenOptions) -> Terms:
         "--allow-out-of-scope": permissions.out_of_scope,
         "--allow-secondary-capture": permissions.secondary_capture,
         "--allow-for-processing": permissions.for_processing,
+        "--phi": facts.privacy.phi.value,
+        "the key of pseudonyms": facts.privacy.fingerprint,
+        GLOB: " ".join(map(facts.privacy.pattern, wanted.patterns)) or None,
+        LIMIT: wanted.limit,
+        **times,
     }

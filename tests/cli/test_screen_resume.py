@@ -148,7 +148,9 @@ def test_a_run_that_was_killed_goes_on_to_the_same_report(pictures, killed, tmp_
     assert result.exit_code == 3, result.output
     assert "going on behind" in result.stderr
     assert rows_of(report) == rows_of(whole)
-    assert sorted(os.listdir(tmp_path)) == ["r.csv", "whole.csv"]
+    assert sorted(os.listdir(tmp_path)) == [
+        *("r.csv", "r.run.json", "whole.csv", "whole.run.json"),
+    ]
     # The counts on the console are those of the whole run.
     assert "all inputs" in result.stdout
     assert "10" in next(line for line in result.stdout.splitlines() if "all inputs" in line)

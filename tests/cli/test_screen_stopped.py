@@ -137,7 +137,7 @@ def test_a_full_disk(pictures, tmp_path, monkeypatch, moment):
         monkeypatch.undo()
         filler.unlink()
         assert run(*screening(pictures, report, "--resume")).exit_code == 0
-        assert os.listdir(disk) == ["r.csv"]
+        assert sorted(os.listdir(disk)) == ["r.csv", "r.run.json"]
         assert rows_of(report) == expected
 
 
@@ -157,7 +157,7 @@ def test_a_disk_that_is_full_once_the_report_is_in_its_place(pictures, tmp_path,
     with mounted(disk, 1024):
         result = run(*screening(pictures, disk / "r.csv"))
         assert result.exit_code == 0, result.output
-        assert sorted(os.listdir(disk)) == ["filler", "r.csv"]
+        assert sorted(os.listdir(disk)) == ["filler", "r.csv", "r.run.json"]
 
 
 @pytest.mark.parametrize("moment", ["Path hardlink_to before", "Journal remove before"])
@@ -172,4 +172,4 @@ def test_a_crash_at_the_end_of_a_run(pictures, tmp_path, moment):
     assert subprocess.run(command, check=False, cwd=ROOT).returncode == -signal.SIGKILL
     assert run(*screening(pictures, report, "--resume")).exit_code == 0
     assert rows_of(report) == expected
-    assert sorted(os.listdir(pictures))[-2:] == ["11.png", "r.csv"]
+    assert sorted(os.listdir(pictures))[-3:] == ["11.png", "r.csv", "r.run.json"]

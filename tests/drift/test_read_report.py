@@ -14,11 +14,12 @@ from cxrscreen.records import (
     Source,
 )
 from cxrscreen.reports.drift_input import period_of, read_truth
+from cxrscreen.reports.privacy import Privacy
 from cxrscreen.reports.read import guaranteed_recall, read_report
 from cxrscreen.reports.table import RunFacts, report_cells
 from cxrscreen.reports.write import write_reports
 from cxrscreen.study.calibrate import uncalibrated
-from cxrscreen.vocabulary import Decision, RejectCode, SourceKind
+from cxrscreen.vocabulary import Decision, Phi, RejectCode, SourceKind
 
 from .conftest import report_row
 
@@ -46,7 +47,8 @@ def test_what_was_written_is_read_back(tmp_path):
     )
     path = tmp_path / "r.csv"
     calibration = uncalibrated("b", model="a" * 64, preprocessing="b" * 64)
-    facts = RunFacts("b", "0" * 64, calibration, calibration.default_point, "1.0")
+    privacy = Privacy(Phi.PSEUDONYM, bytes(32))
+    facts = RunFacts("b", "0" * 64, calibration, calibration.default_point, "1.0", privacy)
     write_reports([path], (report_cells(row, facts) for row in (judged, refused)))
     first, second = read_report(path).rows
     assert (first.source, first.frame, first.score) == ("=cmd()", "2", -1.25)

@@ -6,19 +6,21 @@ import os
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cxrscreen.records import Admission, ImageRecord, OperatingPoint, Prediction, ScreenRow, Source
-from cxrscreen.reports.table import COLUMNS, RunFacts, priority, report_cells
+from cxrscreen.reports.privacy import Privacy
+from cxrscreen.reports.table import COLUMNS, RunFacts, report_cells
 from cxrscreen.reports.write import write_reports
 from cxrscreen.study.calibrate import uncalibrated
-from cxrscreen.vocabulary import Decision, RejectCode, SourceKind
+from cxrscreen.vocabulary import Decision, Phi, RejectCode, SourceKind
 
 MODEL, PREPROCESSING = "a" * 64, "b" * 64
 CALIBRATION = uncalibrated("bundle", model=MODEL, preprocessing=PREPROCESSING)
 POINT = OperatingPoint("p", -1.0986, 0.25, MODEL, PREPROCESSING, "torch-float32")
-FACTS = RunFacts("bundle", "0" * 64, CALIBRATION, POINT, "1.0")
+PRIVACY = Privacy(Phi.PSEUDONYM, bytes(32))
+FACTS = RunFacts("bundle", "0" * 64, CALIBRATION, POINT, "1.0", PRIVACY)
 
 
 def written(path: Path, *rows: ScreenRow) -> list[dict[str, str]]:
@@ -58,6 +60,7 @@ def test_a_refused_row_has_no_number_that_could_be_taken_for_an_answer(tmp_path)
 
 
 @given(st.sampled_from("=+-@\t\r"), st.text(st.characters(codec="utf-8", exclude_characters="\0/")))
+@settings(deadline=None)
 def test_no_cell_starts_like_a_formula(tmp_path_factory, start, rest):
     path = tmp_path_factory.mktemp("t") / "r.csv"
     (row,) = written(path, judged(body_part=f"{start}X{rest}"))
@@ -76,37 +79,13 @@ def test_any_file_name_can_be_written(tmp_path, name):
     assert row["source"]
 
 
-def refused(code: RejectCode) -> ScreenRow:
-    record = ImageRecord(source=Source(Path("a")), kind=SourceKind.OTHER)
-    return ScreenRow(record, Admission.refuse(code, "r"), None, Decision.NOT_SCREENED, 0.0)
-
-
-def with_score(logit: float, decision: Decision) -> ScreenRow:
-    record = ImageRecord(source=Source(Path("a")), kind=SourceKind.OTHER)
-    return ScreenRow(record, Admission.accept(), Prediction(logit, 0.5), decision, 0.0)
-
-
-def test_the_worklist_begins_with_the_surest_positive_and_ends_with_copies():
-    rows = [
-        with_score(3.0, Decision.POSITIVE),
-        with_score(1.5, Decision.POSITIVE),
-        with_score(1.0, Decision.INDETERMINATE),
-        refused(RejectCode.WRONG_VIEW),
-        with_score(-1.0, Decision.NEGATIVE),
-        with_score(-2.0, Decision.NEGATIVE),
-        refused(RejectCode.DUPLICATE),
-    ]
-    keys = [priority(report_cells(row, FACTS)) for row in rows]
-    assert keys == sorted(keys)
-    assert len(set(keys)) == len(keys)
-
-
 @given(
     st.floats(-50, 50),
     st.floats(0, 1),
     st.one_of(st.none(), st.floats(0, 199)),
     st.binary(max_size=6).filter(lambda name: b"\0" not in name and b"/" not in name),
 )
+@settings(deadline=None)
 def test_cells_survive_json_and_hold_text_that_every_format_takes(logit, probability, age, name):
     record = ImageRecord(Source(Path(os.fsdecode(b"n" + name))), SourceKind.PNG, age_years=age)
     row = ScreenRow(

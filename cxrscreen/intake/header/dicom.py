@@ -1,7 +1,8 @@
 """Read a DICOM header and say what it tells about the image.
 
-Keywords are the standard's. Nothing here reads a name, an identifier or a free comment of a
-patient, and no error message repeats a value of the header that could hold one.
+Keywords are the standard's. The identity of the patient is read into fields of its own, which
+nothing prints; no free comment is read, and no error message repeats a value of the header that
+could hold a name.
 """
 
 from __future__ import annotations
@@ -27,10 +28,12 @@ from cxrscreen.intake.header.elements import (
     as_code,
     code,
     coded,
+    identifier,
     items,
     listed,
     meanings,
     number,
+    person_name,
     text,
     texts,
     uid,
@@ -45,7 +48,7 @@ from cxrscreen.intake.header.view import (
     read_examination,
     read_view,
 )
-from cxrscreen.records import ImageRecord, Source
+from cxrscreen.records import ImageRecord, PatientIdentity, Source
 from cxrscreen.vocabulary import RejectCode, SourceKind
 
 __all__ = [
@@ -80,6 +83,7 @@ _IDENTITY: Final = (
     "Modality",
     "PatientSex",
 )
+_PERSON: Final = ("PatientID", "IssuerOfPatientID", "PatientName", "AccessionNumber")
 _SPECIES: Final = (
     "PatientSpeciesDescription",
     "PatientSpeciesCodeSequence",
@@ -92,6 +96,7 @@ _LATERALITY: Final = ("ImageLaterality", "Laterality", "FrameLaterality")
 #: Every element of a header that admission reads; the pixel chain reads its own.
 ELEMENTS_READ: Final = (
     *_IDENTITY,
+    *_PERSON,
     *_SPECIES,
     *_LATERALITY,
     *EXAMINATION_ELEMENTS,
@@ -207,7 +212,8 @@ def describe(header: Dataset, *, source: Source) -> ImageRecord:
     """Return what a DICOM header says about its image.
 
     Empty, absent and unreadable elements become empty fields: they are common and no error.
-    No field holds free text: only codes, UIDs, numbers, and words of our own vocabulary.
+    No field but ``identity`` holds free text: only codes, UIDs, numbers, and words of our own
+    vocabulary.
     """
     with quiet_readers():
         sop_class_uid, modality = _sop_class_uid(header), code(header, "Modality")
@@ -244,6 +250,12 @@ def describe(header: Dataset, *, source: Source) -> ImageRecord:
             sex=sex if sex in ("M", "F", "O") else "",
             pixel_spacing_mm=spacing_mm,
             pixel_spacing_plane=plane,
+            identity=PatientIdentity(
+                patient_id=identifier(header, "PatientID"),
+                issuer=identifier(header, "IssuerOfPatientID"),
+                patient_name=person_name(header, "PatientName"),
+                accession_number=identifier(header, "AccessionNumber"),
+            ),
             animal_evidence=_animal_evidence(header, examination),
             notes=age.notes + view.notes,
         )

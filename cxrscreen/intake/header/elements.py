@@ -18,6 +18,7 @@ from typing import Any, Final
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 from pydicom.tag import BaseTag, Tag
+from pydicom.valuerep import PersonName
 
 #: Longer values are no code and no description; matching words in them is not worth the time.
 _MAX_CHARACTERS: Final = 1024
@@ -52,6 +53,27 @@ def texts(header: Dataset, keyword: str) -> tuple[str, ...]:
         # A sequence or bytes in the place of a text would be printed with all they hold.
         if isinstance(value, str | int | float)
     )
+
+
+def identifier(header: Dataset, keyword: str) -> str:
+    """Return an identifier without padding, empty if absent or unreadable: PS3.5 section 6.2.
+
+    A backslash in it makes several values of one: they are joined again. Letters that can be
+    written in two ways are written in one, so that equal identifiers are equal.
+    """
+    value = "\\".join(texts(header, keyword)).strip()
+    return value if value.isascii() else unicodedata.normalize("NFC", value)
+
+
+def person_name(header: Dataset, keyword: str) -> str:
+    """Return a person's name with its component groups, empty if absent or unreadable."""
+    try:
+        value = _value(header, keyword)
+        names = list(value) if isinstance(value, MultiValue | list | tuple) else [value]
+        found = "\\".join(str(name) for name in names if isinstance(name, PersonName | str))
+    except Exception:  # noqa: BLE001 - see texts()
+        return ""
+    return unicodedata.normalize("NFC", found[:_MAX_CHARACTERS].strip(" \0"))
 
 
 def _value(header: Dataset, keyword: str) -> Any:  # noqa: ANN401 - whatever a writer put there

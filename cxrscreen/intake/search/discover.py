@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import overload
 
@@ -25,6 +25,7 @@ from cxrscreen.intake.search.archive import (
     may_be_archive,
 )
 from cxrscreen.intake.search.dicomdir import is_dicomdir, referenced_files
+from cxrscreen.intake.search.filters import InputFilter, Sieve, described
 from cxrscreen.intake.search.member import content_of, stamp_of
 from cxrscreen.intake.search.walk import walk
 from cxrscreen.intake.sniff import HEAD_BYTES
@@ -40,6 +41,8 @@ class InputList(Sequence[Input]):
     """
 
     def __init__(self, inputs: Iterable[Input]) -> None:
+        #: How many inputs each filter has left out, by its option.
+        self.left_out: Mapping[str, int] = {}
         self._paths: list[str] = []
         self._members: dict[int, tuple[Member, ...]] = {}
         self._refusals: dict[int, Admission] = {}
@@ -75,7 +78,11 @@ class InputList(Sequence[Input]):
 
 
 def discover(
-    paths: Iterable[Path], *, exclude: Iterable[Path] = (), limits: Limits | None = None
+    paths: Iterable[Path],
+    *,
+    exclude: Iterable[Path] = (),
+    limits: Limits | None = None,
+    wanted: InputFilter | None = None,
 ) -> InputList:
     """Return every input below ``paths``, each once, as a frozen list in a stable order.
 
@@ -87,6 +94,8 @@ def discover(
         Files that are the run's own output and no input.
     limits
         What an archive may ask for.
+    wanted
+        Which inputs are wanted; all if ``None``. The list counts those that are left out.
 
     Returns
     -------
@@ -99,10 +108,15 @@ def discover(
     InputNotFoundError
         A given path does not exist.
     NothingToScreenError
-        There is no input below any of them.
+        There is no input below any of them, or none that is wanted.
     """
     given = tuple(paths)
-    found = InputList(_inputs(given, tuple(exclude), limits or Limits()))
+    sieve = Sieve(wanted or InputFilter(), given)
+    found = InputList(sieve.passing(_inputs(given, tuple(exclude), limits or Limits())))
+    found.left_out = dict(sieve.left_out)
+    if not found and found.left_out:
+        message = f"nothing to screen: no input is wanted; {described(found.left_out)}"
+        raise NothingToScreenError(message, hint="Widen the filters.")
     if not found:
         places = ", ".join(map(str, given)) or "no path"
         message = f"nothing to screen: {places} holds no file"
