@@ -192,7 +192,8 @@ class Study:
         self._finish(process)
         self._run_s = time.monotonic() - begun - self._start_s
         self.expected = without_seconds(self.report)
-        self.report.unlink()
+        self._check()
+        self.reports = 0
 
     def kill_once(self) -> None:
         """Start or resume a run and kill it, or a worker of it; check a report that it wrote."""
@@ -289,11 +290,12 @@ class Study:
         if without_seconds(self.report) != self.expected:
             message = f"report {self.reports} differs: {self.report}"
             raise StudyError(message)
-        beside = [path.name for path in self.report.parent.iterdir() if path != self.report]
-        if beside:
-            message = f"left beside the report: {', '.join(beside)}"
+        outputs = {self.report, self.report.with_name("report.run.json")}
+        if beside := set(self.report.parent.iterdir()) ^ outputs:
+            message = f"left beside the report, or missing: {beside}"
             raise StudyError(message)
-        self.report.unlink()
+        for output in outputs:
+            output.unlink()
 
 
 def _killed(process: ForkedRun, kind: str) -> bool:
