@@ -62,7 +62,7 @@ class Outcome:
     seconds: float = 0.0
 
 
-def in_batches(marked: Iterable[MarkedImage], size: int) -> Iterator[Batch]:
+def in_batches(marked: Iterable[MarkedImage], size: int) -> Iterator[Batch | None]:
     """Group images for the network; the order stays.
 
     What is in a batch depends on the inputs alone and not on time. No batch holds the last
@@ -74,6 +74,11 @@ def in_batches(marked: Iterable[MarkedImage], size: int) -> Iterator[Batch]:
         Images as they come.
     size
         How many go through the network together.
+
+    Yields
+    ------
+    Batch or None
+        ``None`` for an image that does not complete a batch.
     """
     waiting: list[MarkedImage] = []
     admitted = 0
@@ -90,19 +95,22 @@ def in_batches(marked: Iterable[MarkedImage], size: int) -> Iterator[Batch]:
         if admitted in (0, size) and not item.image.record.source.frame:
             yield Batch(tuple(waiting), ends=True)
             waiting, admitted = [], 0
+        else:
+            yield None
     if waiting:
         yield Batch(tuple(waiting), ends=True)
 
 
 def predicted(
-    batches: Iterable[Batch], predictor: Predictor, spec: PreprocessSpec, *, at_once: int
+    batches: Iterable[Batch | None], predictor: Predictor, spec: PreprocessSpec, *, at_once: int
 ) -> Generator[tuple[Batch, Outcome], None, None]:
     """Run batches through the network, and come back with each in its turn.
 
     Parameters
     ----------
     batches
-        What to judge. They are asked for while earlier ones are judged, a few ahead.
+        What to judge. They are asked for while earlier ones are judged, a few ahead. At a
+        ``None`` what has been judged comes back: reading the rest of a batch may take long.
     predictor
         The network.
     spec
@@ -114,9 +122,10 @@ def predicted(
     with _threads(at_once) as threads:
         ahead: deque[tuple[Batch, Future[Outcome] | None]] = deque()
         for batch in batches:
-            sees_any = any(item.image.pixels is not None for item in batch.items)
-            future = threads.submit(_judge, batch, predictor, spec) if sees_any else None
-            ahead.append((batch, future))
+            if batch is not None:
+                sees_any = any(item.image.pixels is not None for item in batch.items)
+                future = threads.submit(_judge, batch, predictor, spec) if sees_any else None
+                ahead.append((batch, future))
             while ahead and (len(ahead) > _WAITING * at_once or _is_done(ahead[0][1])):
                 yield _outcome(*ahead.popleft())
         while ahead:

@@ -1,10 +1,12 @@
 """Draw the pictures of README and docs from a real run on ``sample_data``.
 
-    python tools/make_pictures.py [--out docs/images]
+    python tools/make_pictures.py [--out docs/images] [--only-page]
 
 ``sample-data.png`` shows every image of the sample data with what cxrscreen said of it,
 ``screen.svg`` the console of the same run, ``augmentation.png`` what training does to two of the
-images, and ``shift.png`` what the shift benchmark does to two of them.
+images, and ``shift.png`` what the shift benchmark does to two of them. ``html-report.png`` is
+the page of the worklist in Chromium, which playwright drives; where there is none, that picture
+is left as it is.
 """
 
 from __future__ import annotations
@@ -13,7 +15,10 @@ import argparse
 import io
 import os
 import re
+import shutil
+import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from textwrap import fill
@@ -49,6 +54,7 @@ ROOT = Path(__file__).resolve().parents[1]
 COLOURS = {Decision.POSITIVE: "#c62828", Decision.NEGATIVE: "#2e7d32"}
 REFUSED_COLOUR = "#6a1b9a"
 _PICTURE_GREYS = 32
+_PAGE_COLOURS = 256
 _SHOWN_CONDITIONS = (
     "clean",
     "sharpness beyond the other class",
@@ -67,10 +73,15 @@ def main() -> None:
     """Screen the sample data and draw the pictures."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "images")
-    out: Path = parser.parse_args().out
+    parser.add_argument("--only-page", action="store_true", help="only html-report.png")
+    arguments = parser.parse_args()
+    out: Path = arguments.out.absolute()
     out.mkdir(parents=True, exist_ok=True)
     # The names in the pictures are those that a reader types.
     os.chdir(ROOT)
+    draw_page(out / "html-report.png")
+    if arguments.only_page:
+        return
     bundle = load_bundle()
     started = time.perf_counter()
     rows = list(screen(["sample_data"], bundle))
@@ -109,6 +120,34 @@ def main() -> None:
     draw_augmentation(out / "augmentation.png")
     draw_shift(out / "shift.png")
     sys.stdout.write(f"{out}: sample-data.png, screen.svg, augmentation.png, shift.png\n")
+
+
+def draw_page(path: Path) -> None:
+    """Draw the upper part of the page that a run on the sample data writes."""
+    executable = shutil.which("chromium") or shutil.which("chromium-browser")
+    if executable is None:
+        sys.stderr.write(f"{path}: left as it is, there is no Chromium\n")
+        return
+    from playwright.sync_api import sync_playwright  # noqa: PLC0415 - a package for developers
+
+    with tempfile.TemporaryDirectory() as name, sync_playwright() as running:
+        folder = Path(name)
+        outputs = {"--out": "report.csv", "--html": "report.html", "--maps": "maps"}
+        options = [part for key, file in outputs.items() for part in (key, str(folder / file))]
+        program = [sys.executable, "-m", "cxrscreen", "screen", "sample_data", *options, "--quiet"]
+        # Exit code 3: the sample data hold what must be refused.
+        subprocess.run(program, check=False)  # noqa: S603 - this very program
+        browser = running.chromium.launch(
+            executable_path=executable, args=["--no-sandbox", "--disable-gpu"]
+        )
+        tab = browser.new_page(viewport={"width": 1280, "height": 1000}, device_scale_factor=1)
+        tab.goto((folder / "report.html").as_uri())
+        tab.get_by_role("button", name="Show all maps").click()
+        tab.wait_for_timeout(1000)
+        shot = tab.screenshot()
+        browser.close()
+    with Image.open(io.BytesIO(shot)) as picture:
+        picture.convert("RGB").quantize(_PAGE_COLOURS).save(path, optimize=True)
 
 
 def draw_augmentation(path: Path) -> None:

@@ -142,6 +142,14 @@ class Pictures:
 
         return RunPage(self.html, run.bundle, facts, outs, maps)
 
+    def say_written(self) -> None:
+        """Say on standard output where page and maps lie."""
+        from cxrscreen.errors import printable
+
+        for what, path in (("page", self.html), ("maps", self.maps)):
+            if path is not None:
+                typer.echo(f"{what}: {printable(str(path))}")
+
     def _folder(self) -> MapFolder | None:
         if self.maps is None:
             return None

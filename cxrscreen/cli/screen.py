@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from cxrscreen.cli import options
+from cxrscreen.cli.pictures import Pictures
 from cxrscreen.cli.screening import Judging, ScreenRequest
 
 
@@ -40,6 +42,21 @@ def screen(
     limit: options.Limit = None,
     phi: options.PhiLevel = options.PhiOption.PSEUDONYM,
     phi_key: options.PhiKey = None,
+    html: Annotated[
+        Path | None,
+        typer.Option(help="The worklist as a page to look at in a browser.", show_default=False),
+    ] = None,
+    maps: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Folder for activation maps: a picture and an array of each flagged image.",
+            show_default=False,
+        ),
+    ] = None,
+    all_maps: Annotated[
+        bool, typer.Option("--all-maps", help="Maps of negative images too.")
+    ] = False,
     dry_run: options.DryRun = False,
     fail_on_unscreened: options.FailOnUnscreened = False,
     resume: Annotated[
@@ -82,6 +99,7 @@ def screen(
         limit=limit,
         phi=phi,
         phi_key=phi_key,
+        pictures=Pictures(html, maps, every=all_maps),
         fail_on_unscreened=fail_on_unscreened,
         resume=resume,
         force=force,

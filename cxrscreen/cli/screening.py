@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import typer
 
 from cxrscreen.cli import options
+from cxrscreen.cli.pictures import Pictures, with_maps
 from cxrscreen.errors import CxrScreenError, UsageError
 
 if TYPE_CHECKING:
@@ -99,6 +100,7 @@ class ScreenRequest:
     limit: int | None
     phi: options.PhiOption
     phi_key: Path | None
+    pictures: Pictures
     fail_on_unscreened: bool
     resume: bool
     force: bool
@@ -116,8 +118,12 @@ class ScreenRequest:
             message = "--dry-run and --resume contradict one another"
             raise UsageError(message, hint="A dry run begins nothing that could go on.")
         check_formats(self.outs)
+        self.pictures.check(self.outs)
         for out in self.outs:
             check_writable(out, force=self.force, replaceable=is_report)
+        for page, replaceable in self.pictures.replaceable().items():
+            check_writable(page, force=self.force, replaceable=replaceable)
+        self.pictures.check_folder(replaceable=self.force)
         privacy = self._privacy()
         times = times_of(self.since, {}, datetime.now(UTC))
         inputs = self._discover(self._wanted(times[SINCE_TIME]), self.outs)
@@ -139,20 +145,26 @@ class ScreenRequest:
             raise UsageError(message, hint="Give --out report.csv, or --dry-run.")
         check_formats(self.outs)
         manifest = manifest_of(self.outs[0])
+        self.pictures.check([*self.outs, manifest])
         privacy = self._privacy()
         journal = hold_journal(
-            self.outs, resume=self.resume, force=self.force, others={manifest: is_manifest}
+            self.outs,
+            resume=self.resume,
+            force=self.force,
+            others={manifest: is_manifest, **self.pictures.replaceable()},
         )
         if journal is None:
             _say_complete(self.outs[0], manifest, quiet=self.quiet)
             return
         with journal:
             goes_on = self.resume and journal.rows > 0
+            self.pictures.check_folder(replaceable=self.force or goes_on)
             before: Terms = journal.begun_with()[0] if goes_on else {}
             times = times_of(self.since, before, datetime.now(UTC))
             wanted = self._wanted(times[SINCE_TIME])
-            outputs = [*self.outs, manifest]
+            outputs = [*self.outs, manifest, *self.pictures.replaceable()]
             parts = [part for out in outputs for part in parts_beside(out)]
+            parts += self.pictures.own_files()
             inputs = self._discover(wanted, [*outputs, *files_of(journal.path), *parts])
             check_rows(self.outs, len(inputs))
 
@@ -160,7 +172,7 @@ class ScreenRequest:
 
             model, how, facts = self.judging.load(privacy)
             frozen = FrozenInputs(inputs, map(Path, self.paths), privacy.source)
-            terms = terms_of(facts, how, wanted, times)
+            terms = {**terms_of(facts, how, wanted, times), **self.pictures.terms()}
             begin_or_resume(journal, terms, frozen, resume=self.resume, force=self.force)
             if self.resume and not self.quiet:
                 _say_resumed(journal.done, len(inputs))
@@ -170,6 +182,7 @@ class ScreenRequest:
                 model,
                 how,
                 lambda row: report_cells(row, facts),
+                thumbnail=self.pictures.thumbnail(model),
                 observers=self._observers(journal, privacy),
             )
             with _told_how_to_go_on(run, force=self.force):
@@ -226,6 +239,8 @@ class ScreenRequest:
         from cxrscreen.run.terms import STARTED
 
         path = manifest_of(self.outs[0])
+        maps = self.pictures.make_maps(run, facts, quiet=self.quiet)
+        page = self.pictures.page(run, facts, self.outs, maps)
         record = RunRecord(
             facts=facts,
             inputs=inputs,
@@ -242,19 +257,22 @@ class ScreenRequest:
         def write(journal: Journal) -> None:
             columns = columns_of(facts.privacy.phi)
             hashes = write_reports(
-                self.outs, journal.cells(), columns, may_replace=journal.may_replace
+                self.outs, with_maps(journal, maps), columns, may_replace=journal.may_replace
             )
             manifest = record.manifest(
                 summary, hashes, ended=datetime.now(UTC), resumed=journal.resumed
             )
             write_manifest(path, manifest, force=journal.may_replace(path))
+            if page is not None:
+                page.write(journal, force=journal.may_replace(page.out))
 
-        run.finish([write], outputs=[*self.outs, path])
+        run.finish([write], outputs=[*self.outs, path, *self.pictures.replaceable()])
         if not self.quiet:
             with until_reader_leaves():
                 print_run(ResultConsole(), flagged, summary, bundle=facts.bundle, point=facts.point)
                 for out in self.outs:
                     typer.echo(f"report: {printable(str(out))}")
+                self.pictures.say_written()
         return summary
 
 

@@ -118,7 +118,9 @@ class RunMaps:
     def _identity(self, journal: Journal) -> str:
         terms, inputs = journal.begun_with()
         content = json.dumps({**terms, "every": self.every}, sort_keys=True).encode()
-        return hashlib.sha256(content + b"\0" + inputs).hexdigest()
+        # Keyed, as everything is that follows from paths.
+        key = self.facts.privacy.key
+        return hashlib.sha256(key + b"\0" + content + b"\0" + inputs).hexdigest()
 
     def _examined(self, places: Sequence[int]) -> Iterator[tuple[int, Examined]]:
         settings = ExamineSettings(

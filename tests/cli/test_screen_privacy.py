@@ -115,7 +115,7 @@ def everything(folder: Path) -> dict[str, bytes]:
         found[file.name] = content
         if file.suffix == ".parquet":
             found[f"{file.name} cells"] = repr(parquet.read_table(file).to_pylist()).encode()
-        if file.suffix == ".xlsx":
+        if file.suffix in (".xlsx", ".npz"):
             with zipfile.ZipFile(io.BytesIO(content)) as parts:
                 found |= {f"{file.name}/{n}": parts.read(n) for n in parts.namelist()}
     return found
@@ -136,10 +136,14 @@ def screened(export: Path, out: Path, capfd, monkeypatch, phi: str, *more: objec
     arguments = ["screen", export, "--phi", phi, "--workers", 0, *more]
     for path in outs:
         arguments += ["--out", path]
+    arguments += ["--html", out / "r.html", "--maps", out / "maps", "--all-maps"]
     result = CliRunner().invoke(app, [str(argument) for argument in arguments])
     printed = (result.stdout + result.stderr).encode() + "".join(capfd.readouterr()).encode()
     assert any(name.endswith(".journal") for name in journals)
-    return result, printed, journals, everything(out)
+    files = everything(out)
+    assert "r.html" in files
+    assert any(name.endswith(".png") for name in files)
+    return result, printed, journals, files
 
 
 def holders(contents: dict[str, bytes], text: str) -> set[str]:
@@ -169,7 +173,7 @@ def test_full_tells_it_in_three_columns_and_nowhere_else(export, tmp_path, capfd
     _, printed, _, files = screened(export, tmp_path / "o", capfd, monkeypatch, "full")
     assert MARKER.encode() not in printed
     assert holders(files, MARKER) <= {
-        *("r.csv", "r.jsonl", "r.parquet", "r.parquet cells"),
+        *("r.csv", "r.html", "r.jsonl", "r.parquet", "r.parquet cells"),
         "r.xlsx/xl/worksheets/sheet1.xml",
     }
     for row in csv.DictReader(io.StringIO(files["r.csv"].decode(), newline="")):
