@@ -245,6 +245,9 @@ def _middle_rate(times: list[float]) -> float:
     """Return rows a second without either end, from the last row of a batch to that of another."""
     first = int(_EDGE * len(times)) // _BATCH * _BATCH + _BATCH - 1
     last = int((1 - _EDGE) * len(times)) // _BATCH * _BATCH - 1
+    if last <= first:
+        # Too few for a middle: only good enough to see that all of it runs.
+        first, last = 0, len(times) - 1
     return (last - first) / (times[last] - times[first])
 
 

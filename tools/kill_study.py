@@ -28,7 +28,11 @@ from typing import Final
 
 import numpy as np
 import pydicom
+import torch  # noqa: F401 - loaded once, for all runs
 
+from cxrscreen import pipeline  # noqa: F401 - the same
+from cxrscreen.cli import app
+from cxrscreen.reports import journal
 from tools.phantom import project, sample_anatomy
 from tools.writers import DicomSpec, write_dicom, write_png
 
@@ -36,15 +40,8 @@ _ROWS, _COLUMNS = 148, 184
 _DRAWN: Final = 16
 _SHIFTED: Final = 40
 _FRAMES: Final = 3
-#: Commits more often than it would, so that a kill finds more of them to disturb.
-_PROGRAM: Final = """
-import sys
-from cxrscreen.reports import journal
-journal.KEPT_SECONDS = float(sys.argv.pop(1))
-from cxrscreen.cli.app import main
-main()
-"""
 _KINDS: Final = ("the process", "its whole group", "a worker")
+#: Commits more often than the program makes them too: a kill finds more of them to disturb.
 _KEPT_SECONDS: Final = (0.0, 0.2, 2.0)
 _GOING_ON: Final = re.compile(r"going on behind (\d+) of")
 #: Kills at a moment of the start, before there is a journal.
@@ -105,6 +102,59 @@ def without_seconds(report: Path) -> str:
     return text.getvalue()
 
 
+class ForkedRun:
+    """A run of the command line in a copy of this process, which has loaded the libraries.
+
+    Starting Python and PyTorch anew for each kill would take ten times as long as the run.
+    It has a process group of its own, so that all of it can be killed.
+
+    Parameters
+    ----------
+    arguments
+        Of the command.
+    kept_seconds
+        After how long rows become durable.
+    """
+
+    def __init__(self, arguments: list[str], *, kept_seconds: float) -> None:
+        self._errors = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115 - kept open
+        self.returncode: int | None = None
+        self.pid = os.fork()
+        if self.pid == 0:
+            os.setsid()
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+            os.dup2(self._errors.fileno(), 2)
+            journal.KEPT_SECONDS = kept_seconds  # type: ignore[misc]
+            sys.argv[:] = ["cxrscreen", *arguments]
+            code: object = 1
+            try:
+                app.main()
+            except SystemExit as end:
+                code = end.code
+            finally:
+                sys.stderr.flush()
+                os._exit(code if isinstance(code, int) else 0)
+
+    def poll(self) -> int | None:
+        """Return the exit code, or less the signal; ``None`` while it runs."""
+        if self.returncode is None:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            if pid:
+                self.returncode = os.waitstatus_to_exitcode(status)
+        return self.returncode
+
+    def wait(self) -> str:
+        """Wait for its end and return what it has written to standard error."""
+        if self.returncode is None:
+            self.returncode = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+        self._errors.seek(0)
+        return self._errors.read()
+
+    def kill(self) -> None:
+        """Kill it alone."""
+        os.kill(self.pid, signal.SIGKILL)
+
+
 @dataclass
 class Study:
     """Runs that are killed, and what came of them.
@@ -136,20 +186,23 @@ class Study:
         make_corpus(self.folder / "in")
         self.report.parent.mkdir()
         begun = time.monotonic()
-        process = self._start(resume=False, kept_seconds=_KEPT_SECONDS[0])
+        process = self._start(resume=False, kept_seconds=_KEPT_SECONDS[0], workers=0)
         self._wait_for_journal(process)
         self._start_s = time.monotonic() - begun
         self._finish(process)
         self._run_s = time.monotonic() - begun - self._start_s
         self.expected = without_seconds(self.report)
-        self.report.unlink()
+        self._check()
+        self.reports = 0
 
     def kill_once(self) -> None:
         """Start or resume a run and kill it, or a worker of it; check a report that it wrote."""
         kind = _KINDS[self.kills.total() % len(_KINDS)]
         resume = self.rng.random() < 0.5 or self._journal.exists()  # noqa: PLR2004 - half of them
         kept = self.rng.choice(_KEPT_SECONDS)
-        process = self._start(resume=resume, kept_seconds=kept)
+        # A worker takes longer to start than such a run takes: not always one.
+        workers = 1 if kind == "a worker" else self.rng.choice((0, 0, 1))
+        process = self._start(resume=resume, kept_seconds=kept, workers=workers)
         if self.rng.random() < _EARLY_SHARE:
             time.sleep(self.rng.uniform(0.0, self._start_s))
         else:
@@ -160,7 +213,7 @@ class Study:
         if kind == "a worker" and process.poll() is None:
             self._finish(process)
         else:
-            _, errors = process.communicate()
+            errors = process.wait()
             self._note(errors)
             if process.returncode not in (-signal.SIGKILL, 3):
                 raise StudyError(errors)
@@ -170,7 +223,7 @@ class Study:
     def finish_last(self) -> None:
         """Resume what the last kill has left, and check its report."""
         if self._journal.exists():
-            self._finish(self._start(resume=True, kept_seconds=_KEPT_SECONDS[-1]))
+            self._finish(self._start(resume=True, kept_seconds=_KEPT_SECONDS[-1], workers=0))
             self._check()
 
     def fill_disk(self, kilobytes: int) -> str:
@@ -188,14 +241,14 @@ class Study:
             filler = out / "filler"
             filler.write_bytes(bytes(max(0, free - kilobytes * _KILOBYTE)))
             report = out / "report.csv"
-            process = self._start(resume=False, kept_seconds=0.0, report=report)
-            _, errors = process.communicate()
+            process = self._start(resume=False, kept_seconds=0.0, report=report, workers=0)
+            errors = process.wait()
             if process.returncode == 3:  # noqa: PLR2004 - finished, some not screened
                 return ""
             if process.returncode != 2 or errors.count("\n") != 1 or report.exists():  # noqa: PLR2004
                 raise StudyError(errors)
             filler.unlink()
-            self._finish(self._start(resume=True, kept_seconds=0.0, report=report))
+            self._finish(self._start(resume=True, kept_seconds=0.0, report=report, workers=0))
             if without_seconds(report) != self.expected:
                 message = f"the report after a full disk ({kilobytes} kB) differs"
                 raise StudyError(message)
@@ -206,21 +259,14 @@ class Study:
         return self.report.with_name("report.csv.journal")
 
     def _start(
-        self, *, resume: bool, kept_seconds: float, report: Path | None = None
-    ) -> subprocess.Popen[str]:
-        command = [sys.executable, "-c", _PROGRAM, str(kept_seconds), "screen"]
-        command += [str(self.folder / "in"), "--out", str(report or self.report)]
-        command += ["--workers", "1", "--batch-size", "4", *(["--resume"] if resume else [])]
-        return subprocess.Popen(  # noqa: S603 - the program under study
-            command,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-            # A group of its own, so that all of it can be killed.
-            start_new_session=True,
-        )
+        self, *, resume: bool, kept_seconds: float, report: Path | None = None, workers: int = 1
+    ) -> ForkedRun:
+        arguments = ["screen", str(self.folder / "in"), "--out", str(report or self.report)]
+        arguments += ["--workers", str(workers), "--batch-size", "4"]
+        arguments += ["--resume"] if resume else []
+        return ForkedRun(arguments, kept_seconds=kept_seconds)
 
-    def _wait_for_journal(self, process: subprocess.Popen[str]) -> None:
+    def _wait_for_journal(self, process: ForkedRun) -> None:
         deadline = time.monotonic() + _START_SECONDS
         wal = self._journal.with_name("report.csv.journal-wal")
         while process.poll() is None and time.monotonic() < deadline:
@@ -228,8 +274,8 @@ class Study:
                 return
             time.sleep(0.01)
 
-    def _finish(self, process: subprocess.Popen[str]) -> None:
-        _, errors = process.communicate()
+    def _finish(self, process: ForkedRun) -> None:
+        errors = process.wait()
         self._note(errors)
         if process.returncode != 3:  # noqa: PLR2004 - finished, some not screened
             message = f"exit code {process.returncode}: {errors}"
@@ -244,20 +290,24 @@ class Study:
         if without_seconds(self.report) != self.expected:
             message = f"report {self.reports} differs: {self.report}"
             raise StudyError(message)
-        beside = [path.name for path in self.report.parent.iterdir() if path != self.report]
-        if beside:
-            message = f"left beside the report: {', '.join(beside)}"
+        outputs = {self.report, self.report.with_name("report.run.json")}
+        if beside := set(self.report.parent.iterdir()) ^ outputs:
+            message = f"left beside the report, or missing: {beside}"
             raise StudyError(message)
-        self.report.unlink()
+        for output in outputs:
+            output.unlink()
 
 
-def _killed(process: subprocess.Popen[str], kind: str) -> bool:
+def _killed(process: ForkedRun, kind: str) -> bool:
     """Kill what ``kind`` names; return whether there was one."""
     if kind == "the process":
         process.kill()
     elif kind == "its whole group":
-        with contextlib.suppress(ProcessLookupError):
+        try:
             os.killpg(process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            # It has not made its group yet, and is all of it.
+            process.kill()
     else:
         workers = Path(f"/proc/{process.pid}/task/{process.pid}/children")
         with contextlib.suppress(OSError, ValueError):

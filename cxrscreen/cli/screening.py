@@ -125,7 +125,7 @@ class ScreenRequest:
             check_writable(page, force=self.force, replaceable=replaceable)
         self.pictures.check_folder(replaceable=self.force)
         privacy = self._privacy()
-        times = times_of(self.since, {}, datetime.now(UTC))
+        times = times_of(self.since, {}, _now())
         inputs = self._discover(self._wanted(times[SINCE_TIME]), self.outs)
         check_rows(self.outs, len(inputs))
         model, how, _ = self.judging.load(privacy)
@@ -160,7 +160,7 @@ class ScreenRequest:
             goes_on = self.resume and journal.rows > 0
             self.pictures.check_folder(replaceable=self.force or goes_on)
             before: Terms = journal.begun_with()[0] if goes_on else {}
-            times = times_of(self.since, before, datetime.now(UTC))
+            times = times_of(self.since, before, _now())
             wanted = self._wanted(times[SINCE_TIME])
             outputs = [*self.outs, manifest, *self.pictures.replaceable()]
             parts = [part for out in outputs for part in parts_beside(out)]
@@ -259,9 +259,7 @@ class ScreenRequest:
             hashes = write_reports(
                 self.outs, with_maps(journal, maps), columns, may_replace=journal.may_replace
             )
-            manifest = record.manifest(
-                summary, hashes, ended=datetime.now(UTC), resumed=journal.resumed
-            )
+            manifest = record.manifest(summary, hashes, ended=_now(), resumed=journal.resumed)
             write_manifest(path, manifest, force=journal.may_replace(path))
             if page is not None:
                 page.write(journal, force=journal.may_replace(page.out))
@@ -274,6 +272,10 @@ class ScreenRequest:
                     typer.echo(f"report: {printable(str(out))}")
                 self.pictures.say_written()
         return summary
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
 def _screen(run: ScreeningRun, *, quiet: bool) -> None:

@@ -89,7 +89,10 @@ def period_of(reports: Sequence[Report]) -> Period:
     if not screened:
         message = f"{name}: no image was screened"
         raise PredictionsError(message, hint="Look at the reject codes of the report.")
-    known = all(PATIENT_KEY in report.columns for report in reports)
+    # A report of images without a header has the column, and no patient in it.
+    known = any(row.cells.get(PATIENT_KEY) for row in rows) and all(
+        PATIENT_KEY in report.columns for report in reports
+    )
     first_rows, first_screened = _one_a_patient(rows), _one_a_patient(screened)
     counts: dict[str, Mapping[str, int]] = {
         REJECT_CODE: Counter(row.reject_code for row in first_rows)

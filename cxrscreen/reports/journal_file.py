@@ -60,7 +60,10 @@ def is_journal(path: Path) -> bool:
     except OSError as error:
         raise _cannot_read(path, error.strerror or "not possible") from error
     mark = head[_APPLICATION_OFFSET : _APPLICATION_OFFSET + 4]
-    return not head or (head.startswith(_MAGIC) and mark == _APPLICATION.to_bytes(4, "big"))
+    # A power cut may leave a new one empty or full of zeros.
+    return not head.strip(b"\0") or (
+        head.startswith(_MAGIC) and mark == _APPLICATION.to_bytes(4, "big")
+    )
 
 
 def damaged(path: Path) -> UnusableJournalError:

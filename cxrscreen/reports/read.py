@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from cxrscreen.errors import InputNotFoundError, PredictionsError
+from cxrscreen.reports.read_typed import FORMATS, read_typed
 from cxrscreen.reports.table import FORMULA_STARTS
 from cxrscreen.vocabulary import Decision, RejectCode
 
@@ -129,7 +130,8 @@ def read_report(path: Path) -> Report:
     Parameters
     ----------
     path
-        CSV that ``screen`` has written, of this version or an earlier one.
+        CSV that ``screen`` has written, of this version or an earlier one; JSON Lines or Parquet,
+        by the ending.
 
     Returns
     -------
@@ -143,7 +145,12 @@ def read_report(path: Path) -> Report:
     PredictionsError
         It is no report, is empty, or a row contradicts itself or has a score that is no number.
     """
-    columns, records, sha256 = read_table(path, needs=REQUIRED, hint=_NOT_A_REPORT, what="report")
+    if path.suffix.lower() in FORMATS:
+        columns, records, sha256 = read_typed(path, needs=REQUIRED, hint=_NOT_A_REPORT)
+    else:
+        columns, records, sha256 = read_table(
+            path, needs=REQUIRED, hint=_NOT_A_REPORT, what="report"
+        )
     rows = tuple(_row(path, line, cells) for line, cells in records)
     if not rows:
         message = f"{path}: the report has no row"

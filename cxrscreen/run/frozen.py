@@ -98,11 +98,10 @@ class FrozenInputs:
         item = self.inputs[place]
         if row.admission.code not in _MAY_BE_LOST or item.refusal is not None:
             return None
+        gone = [folder for folder, device in self._places.items() if _device(folder) != device]
         if item.source.members and not item.source.path.exists():
-            return item.source.path
-        gone = (folder for folder, device in self._places.items() if _device(folder) != device)
-        place_gone = next(gone, None)
-        return None if place_gone is None else self._shown(Source(place_gone)).path
+            gone.append(item.source.path)
+        return self._shown(Source(gone[0])).path if gone else None
 
     def first_difference(self, earlier: bytes) -> str:
         """Return what differs from the inputs of an earlier run, in words; empty if nothing.

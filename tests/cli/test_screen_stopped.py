@@ -73,8 +73,10 @@ def test_inputs_that_go_away_stop_the_run_and_come_back(pictures, tmp_path, monk
     when_rows_are_there(monkeypatch, 5, lambda: pictures.parent.rename(away))
     report = tmp_path / "r.csv"
     result = run(*screening(pictures, report))
-    said = ("is not there any more", "6 of 12 inputs are done", "share", "--resume")
+    said = ("is not there any more", "of 12 inputs are done", "share", "--resume")
     refused_with_one_line(result, str(pictures), *said)
+    # Images are read a little ahead of their rows.
+    assert 6 <= int(result.stderr.split(" of 12")[0].split()[-1]) < 12
     assert not report.exists()
     refused_with_one_line(run(*screening(pictures, report, "--resume")), "no such file")
     away.rename(pictures.parent)
@@ -83,11 +85,11 @@ def test_inputs_that_go_away_stop_the_run_and_come_back(pictures, tmp_path, monk
 
 
 def test_a_single_file_that_goes_away_is_one_row(pictures, tmp_path, monkeypatch):
-    when_rows_are_there(monkeypatch, 4, (pictures / "08.png").unlink)
+    when_rows_are_there(monkeypatch, 4, (pictures / "11.png").unlink)
     report = tmp_path / "r.csv"
     assert run(*screening(pictures, report)).exit_code == 3
     codes = [row["reject_code"] for row in rows_of(report)]
-    assert codes == [""] * 8 + ["UNREADABLE_FILE"] + [""] * 3
+    assert codes == [""] * 11 + ["UNREADABLE_FILE"]
 
 
 def test_an_unmounted_share_below_the_given_folder(kept, tmp_path, monkeypatch):

@@ -255,3 +255,39 @@ def test_recall_belongs_to_one_operating_point(make_report, tmp_path):
     text = "source,label\nin/0.dcm,1\nin/1.dcm,1\n"
     with pytest.raises(PredictionsError, match="2 operating points"):
         read_truth(truth_of(tmp_path / "t.csv", text), [read_report(make_report(rows))])
+
+
+def test_reports_of_other_formats_are_read_alike(tmp_path):
+    calibration = uncalibrated("b", model="a" * 64, preprocessing="b" * 64)
+    facts = RunFacts(
+        *("b", "0" * 64, calibration, calibration.default_point, "1.0"),
+        Privacy(Phi.PSEUDONYM, bytes(32)),
+    )
+    rows = [
+        ScreenRow(
+            ImageRecord(Source(Path(name)), SourceKind.PNG, age_years=3.5),
+            Admission.accept(),
+            Prediction(score, 0.25),
+            Decision.NEGATIVE,
+            0.1,
+        )
+        for name, score in (("=a\u2028.png", -1.25), ("b.png", 2.0))
+    ]
+    outs = [tmp_path / f"r.{ending}" for ending in ("csv", "jsonl", "parquet")]
+    write_reports(outs, [report_cells(row, facts) for row in rows])
+    first, *others = map(read_report, outs)
+    for other in others:
+        assert other.columns == first.columns
+        assert other.rows == first.rows
+        assert period_of([other]).patients is None
+
+
+@pytest.mark.parametrize("name", ["r.jsonl", "r.parquet"])
+@pytest.mark.parametrize("content", [b"", b"\xff", b"[]\n", b'{"source": "a"}\n', b"PAR1"])
+def test_what_is_no_report_of_such_a_format(tmp_path, name, content):
+    path = tmp_path / name
+    with pytest.raises(InputNotFoundError, match="no such file"):
+        read_report(path)
+    path.write_bytes(content)
+    with pytest.raises(PredictionsError, match="is no report"):
+        read_report(path)
