@@ -202,7 +202,7 @@ def test_a_second_copy_is_reported_and_judged_once(make_dicom, chest, packaged, 
         RejectCode.DUPLICATE,
     ]
     assert rows[1].duplicate_of == str(first)
-    assert str(first) in rows[1].admission.reason
+    assert "the same image" in rows[1].admission.reason
     assert rows[5].duplicate_of == str(tmp_path / "e.png")
     # A UID that stands for two images hides neither.
     assert any("SOPInstanceUID" in warning for warning in rows[2].warnings)

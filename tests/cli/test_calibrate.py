@@ -171,7 +171,7 @@ def test_it_is_refused_with_anything_else(site, pictures, tmp_path, changed):
     path = rewritten(tmp_path / "other.json", site[1], **{changed: other})
     out = tmp_path / "r.csv"
     result = run("screen", pictures, "--out", out, "--calibration", path)
-    refused(result, f"fitted with another {changed}", "Calibrate again", out=out)
+    refused(result, f"fitted with another {changed}", "alibrate again", out=out)
 
 
 def test_the_calibration_of_one_bundle_is_refused_with_another(site, released, pictures, tmp_path):

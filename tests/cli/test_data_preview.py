@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from typer.testing import CliRunner
 
@@ -14,6 +15,8 @@ from cxrscreen.cli.app import app
 from cxrscreen.config import AugmentConfig, load_training_config
 from cxrscreen.data.dataset import LabelledImage
 from cxrscreen.errors import DatasetError
+from cxrscreen.training.appearance import appearances
+from cxrscreen.training.augment import random_steps
 from cxrscreen.training.preview import choose_images, in_words, switched_off
 from tools.phantom import project, sample_anatomy
 
@@ -165,10 +168,14 @@ def test_what_is_off_is_said():
         "border crop",
         "contrast",
         "brightness",
+        "grey levels of another image",
+        "sharpness of another image",
         "blur",
         "resolution",
         "JPEG",
+        "noise",
         "border erase",
+        "lungs erased",
     )
     # Resolution is no less than the side of the image; nothing by chance has a chance.
     config = AugmentConfig(resolution_px=64, jpeg_quality=20)
@@ -177,6 +184,33 @@ def test_what_is_off_is_said():
     assert "JPEG" in switched_off(config.model_copy(update={"probability": 0.0}), size_px=64)
 
 
+def test_every_strength_of_every_step_has_words():
+    everything = {
+        "rotation_degrees": 5,
+        "horizontal_flip": 0.5,
+        "gamma_range": (0.5, 2.0),
+        "contrast_range": (0.5, 2.0),
+        "brightness": 0.1,
+        "grey_level_exchange": 1.0,
+        "sharpness_exchange": 1.0,
+        "blur_sigma_px": 1.0,
+        "resolution_px": 20,
+        "noise_std": 0.1,
+        "jpeg_quality": 30,
+        "border_erase_fraction": 0.1,
+        "lungs_erased": 0.1,
+    }
+    config = AugmentConfig.model_validate(everything)
+    donors = appearances([torch.rand(1, 64, 64), torch.rand(1, 64, 64) ** 2])
+    steps = list(random_steps(config, size_px=64, donors=donors))
+    assert len(steps) == 12
+    for step in steps:
+        for strength in step.draw.extremes:
+            assert in_words(step.name, strength)
+
+
 def test_strengths_in_words():
+    assert in_words("sharpness_exchange", (None, 0.5)) == "sharpness of another\nimage, 50%"
+    assert in_words("noise", (0.02, 7)) == "noise, std 0.020"
     assert in_words("jpeg", (30,)) == "JPEG, quality 30"
     assert in_words("border_erase", (0.05, "mean")) == "border erased 5.0%\nwith the mean"
