@@ -245,7 +245,9 @@ class Study:
             errors = process.wait()
             if process.returncode == 3:  # noqa: PLR2004 - finished, some not screened
                 return ""
-            if process.returncode != 2 or errors.count("\n") != 1 or report.exists():  # noqa: PLR2004
+            # The manifest comes last: a whole report may stand beside one that had no room.
+            early = report.exists() and "report.run.json" not in errors
+            if process.returncode != 2 or errors.count("\n") != 1 or early:  # noqa: PLR2004
                 raise StudyError(errors)
             filler.unlink()
             self._finish(self._start(resume=True, kept_seconds=0.0, report=report, workers=0))
