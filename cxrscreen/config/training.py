@@ -48,6 +48,9 @@ class IntendedUseConfig(Strict):
         return value
 
 
+TargetRecall = Annotated[float, Field(gt=0.0, lt=1.0)]
+
+
 class TrainingConfig(Strict):
     """A whole training run: ``configs/*.yaml``."""
 
@@ -60,6 +63,8 @@ class TrainingConfig(Strict):
     """Weights to start from: ``imagenet``, or a file."""
     weights_precision: WeightsPrecision = "float32"
     """What the weights of the bundle are rounded to, before anything is measured."""
+    target_recalls: Annotated[tuple[TargetRecall, ...], Field(min_length=1)] = (0.95, 0.98, 0.9)
+    """Of the operating points that the calibration part is fitted for; the first is the default."""
     augment: AugmentConfig = AugmentConfig()
     train: TrainConfig
     intended_use: IntendedUseConfig

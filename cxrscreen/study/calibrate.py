@@ -35,6 +35,7 @@ UNCALIBRATED_POINT = PointDocument(name="fixed-0.5", score=0.0, policy=Policy.FI
 
 #: Of a bundle; the default operating point is the first that the calibration part supports.
 TARGET_RECALLS: Final = (0.95, 0.98, 0.90)
+_TARGETS: Final = "target_recalls"
 CONFIDENCE: Final = 0.95
 
 
@@ -133,7 +134,7 @@ def released_calibration(
     aims, notes = [], []
     try:
         scores = scores_of(rows)
-        for target in TARGET_RECALLS:
+        for target in bundle.document.training.config.get(_TARGETS, TARGET_RECALLS):
             aim = Aim(Policy.TARGET_RECALL, target_recall=target, confidence=CONFIDENCE)
             try:
                 scores.choose(aim)
