@@ -16,6 +16,7 @@ from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.encaps import encapsulate
 from typer.testing import Result
 
+import cxrscreen.model.bundle as bundles
 from cxrscreen import load_bundle
 from cxrscreen.intake.header.dicom import quiet_readers
 from cxrscreen.model.bundle import ModelBundle
@@ -28,6 +29,11 @@ if TYPE_CHECKING:
     from tests.release_data import Maker
 
 MakeDicom = Callable[..., Path]
+
+#: What a user gets who names no bundle. Tests of it name it.
+RELEASED_DEFAULT = bundles.DEFAULT_BUNDLE
+# All others take the small network, in this process: hundreds of them screen.
+bundles.DEFAULT_BUNDLE = "cnn-pediatric"
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell starts what runs in the background deaf to Ctrl-C, and children inherit that.

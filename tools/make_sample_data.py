@@ -72,10 +72,11 @@ class Case:
 
 
 # Children whom models trained on real radiographs alone call what they are with some margin.
-# Number 3 is left out: the packaged model flags it, as it does 8 of the first 30 normal phantoms.
+# The normal ones are four that both packaged models call normal. At their default points they flag
+# many another: phantoms look like nothing that the models were made from.
 CASES: tuple[Case, ...] = (
-    Case("normal-01.jpg", 1),
-    Case("normal-02.png", 2, bits=16),
+    Case("normal-01.jpg", 31),
+    Case("normal-02.png", 35, bits=16),
     Case(
         "normal-03.dcm",
         11,
@@ -83,7 +84,7 @@ CASES: tuple[Case, ...] = (
     ),
     Case(
         "normal-04.dcm",
-        4,
+        30,
         dicom=DicomSpec(modality="DX", bits=16, intercept=-32768, age="004Y", sex="M"),
     ),
     Case("pneumonia-01.jpg", 5),

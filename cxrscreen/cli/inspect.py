@@ -29,7 +29,7 @@ def inspect(
         str | None,
         typer.Option(
             help="Model bundle whose intended use decides: a packaged name or a folder.",
-            show_default="cnn-pediatric",
+            show_default="resnet50-pediatric",
         ),
     ] = None,
     frame: Annotated[

@@ -112,7 +112,9 @@ FailOnUnscreened = Annotated[
 ]
 Bundle = Annotated[
     str | None,
-    typer.Option(help="Model bundle: a packaged name or a folder.", show_default="cnn-pediatric"),
+    typer.Option(
+        help="Model bundle: a packaged name or a folder.", show_default="resnet50-pediatric"
+    ),
 ]
 BatchSize = Annotated[int, typer.Option(min=1, help="Images judged together.")]
 EngineOption = Annotated[

@@ -51,7 +51,7 @@ __all__ = [
     "load_bundle",
     "packaged_bundles",
 ]
-DEFAULT_BUNDLE: Final = "cnn-pediatric"
+DEFAULT_BUNDLE: Final = "resnet50-pediatric"
 
 
 @dataclass(frozen=True, slots=True, eq=False)

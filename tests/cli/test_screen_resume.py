@@ -84,7 +84,7 @@ def pictures(tmp_path_factory, chest) -> Path:
 
 
 def screening(folder: Path, report: Path, *more: object) -> tuple[str, ...]:
-    fixed = ("--workers", 0, "--batch-size", 2)
+    fixed = ("--bundle", "cnn-pediatric", "--workers", 0, "--batch-size", 2)
     return tuple(map(str, ("screen", folder, "--out", report, *fixed, *more)))
 
 
@@ -328,7 +328,10 @@ def many(tmp_path_factory) -> Path:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_run_is_alone_until_a_signal_ends_it_which_says_how_to_go_on(many, tmp_path, number):
     report = tmp_path / "r.csv"
-    process = started("screen", str(many), "--out", str(report), "--workers", "1")
+    process = started(
+        *("screen", str(many), "--out", str(report), "--workers", "1"),
+        *("--bundle", "cnn-pediatric"),
+    )
     wal = tmp_path / "r.csv.journal-wal"
     wait_for(lambda: wal.exists() and b'"decision":"NOT_SCREENED"' in wal.read_bytes())
     for option in ((), ("--resume",), ("--force",)):

@@ -118,7 +118,7 @@ def test_the_packaged_bundle_still_loads(packaged: ModelBundle):
 
 def test_the_scratch_cnn_does_not_import_monai():
     code = (
-        "import sys, cxrscreen; cxrscreen.load_bundle();"
+        'import sys, cxrscreen; cxrscreen.load_bundle("cnn-pediatric");'
         "sys.exit(any(name.split('.')[0] == 'monai' for name in sys.modules))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -18,7 +18,7 @@ def show(
         typer.Argument(
             metavar="[BUNDLE]",
             help="A packaged name or a folder.",
-            show_default="cnn-pediatric",
+            show_default="resnet50-pediatric",
         ),
     ] = None,
 ) -> None:

@@ -13,7 +13,7 @@ def verify(
         typer.Argument(
             metavar="[BUNDLE]",
             help="A packaged name or a folder.",
-            show_default="cnn-pediatric",
+            show_default="resnet50-pediatric",
         ),
     ] = None,
     *,
