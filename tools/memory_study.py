@@ -113,6 +113,8 @@ def watch(folder: Path, out: Path, *options: str) -> MemoryUse:
         The command failed.
     """
     command = [sys.executable, "-m", "cxrscreen", "screen", str(folder), "--out", str(out)]
+    # The quicker model: what a network takes does not hang on the number of images.
+    command += ["--bundle", "cnn-pediatric"]
     sizes, started = [], time.monotonic()
     with subprocess.Popen([*command, "--quiet", *options]) as program:  # noqa: S603 - this package
         while program.poll() is None:
