@@ -40,8 +40,7 @@ warning.
 
 ## Limitations
 
-{limitations}- The figures below come from images of the same source as the training images, and the
-  epoch was chosen on them. They are too good for any other hospital.
+{limitations}{_of_the_figures(training)}
 
 ## Training data
 
@@ -53,9 +52,9 @@ warning.
 
 {_start(training)}As far as the data tell patients apart, none is in two parts. Class weights in
 the loss: {negative:.2f} for normal, {positive:.2f} for pneumonia. {training.epochs_run} epochs with
-seed {training.config["train"]["seed"]}; the weights of epoch {training.best_epoch} were kept for
-their validation AUC. The whole configuration and the fingerprints of the parts stand in
-`bundle.json`, the course of training in `history.csv` and `training_curves.png`.
+seed {training.config["train"]["seed"]}; {_kept(training)}. The whole
+configuration and the fingerprints of the parts stand in `bundle.json`, the course of training in
+`history.csv` and `training_curves.png`.
 
 ## Performance on the validation part
 
@@ -137,6 +136,26 @@ def _figures(point: PointDocument) -> str:
         f"{share:.3f} ({low:.3f} to {high:.3f})"
         for share, low, high in (point.figures.recall, point.figures.specificity)
     )
+
+
+def _keeps_the_last(training: TrainingDocument) -> bool:
+    return bool(training.config["train"].get("keep") == "last")
+
+
+def _of_the_figures(training: TrainingDocument) -> str:
+    if _keeps_the_last(training):
+        return """\
+- The figures below come from images of the same source as the training images. They are too good
+  for any other hospital."""
+    return """\
+- The figures below come from images of the same source as the training images, and the
+  epoch was chosen on them. They are too good for any other hospital."""
+
+
+def _kept(training: TrainingDocument) -> str:
+    if _keeps_the_last(training):
+        return "the weights of the last were kept"
+    return f"the weights of epoch {training.best_epoch} were kept for\ntheir validation AUC"
 
 
 def _part_row(name: str, part: PartDocument) -> str:
