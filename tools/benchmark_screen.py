@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import importlib.util
 import json
 import statistics
 import subprocess
@@ -98,6 +99,8 @@ def main(arguments: list[str] | None = None) -> int:
     if options.first_row:
         _report_first_row(options.corpus, *options.first_row)
         return 0
+    if options.peer_files and not importlib.util.find_spec("skimage"):
+        parser.error("the peer needs scikit-image: install the extra bench, or give --peer-files 0")
     with tempfile.TemporaryDirectory() as temporary:
         corpus = options.corpus or Path(temporary)
         if len(list(corpus.glob("*"))) != options.files:
