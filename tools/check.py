@@ -26,6 +26,9 @@ CHECKS = {
     "docs": [PYTHON, "-m", "mkdocs", "build", "--strict", "--quiet"],
     "tests": [PYTHON, "-m", "pytest", "-n", "2", "-m", "not slow"],
 }
+# A busy machine may end one of the two test processes, or let a deadline pass. What failed is run
+# once more, alone: a test that fails by itself fails again.
+AGAIN = {"tests": [PYTHON, "-m", "pytest", "--last-failed", "--last-failed-no-failures", "none"]}
 
 
 def main(names: list[str]) -> int:
@@ -43,6 +46,10 @@ def main(names: list[str]) -> int:
         sys.stdout.flush()
         started = time.monotonic()
         result = subprocess.run(CHECKS[name], cwd=ROOT, env=environment, check=False)  # noqa: S603
+        if result.returncode and name in AGAIN:
+            sys.stdout.write(f"== {name}: what failed, alone\n")
+            sys.stdout.flush()
+            result = subprocess.run(AGAIN[name], cwd=ROOT, env=environment, check=False)  # noqa: S603
         sys.stdout.write(
             f"== {name}: exit {result.returncode}, {time.monotonic() - started:.0f} s\n"
         )
