@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     __version__: str
     from cxrscreen.model.bundle import ModelBundle, load_bundle
-    from cxrscreen.pipeline import ScreenOptions, screen, summarise
+    from cxrscreen.pipeline import ScreenOptions, screen
     from cxrscreen.records import ScreenRow
+    from cxrscreen.tally import summarise
     from cxrscreen.vocabulary import Decision, RejectCode
 
 __all__ = [
@@ -35,7 +36,7 @@ _HOMES = {
     "ScreenRow": "cxrscreen.records",
     "load_bundle": "cxrscreen.model.bundle",
     "screen": "cxrscreen.pipeline",
-    "summarise": "cxrscreen.pipeline",
+    "summarise": "cxrscreen.tally",
 }
 
 

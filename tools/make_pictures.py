@@ -37,12 +37,12 @@ from cxrscreen.config import load_training_config
 from cxrscreen.data.dataset import LabelledImage
 from cxrscreen.errors import ImageRefusedError
 from cxrscreen.intake import open_image
-from cxrscreen.pipeline import Tally
 from cxrscreen.preprocess import PreprocessSpec
 from cxrscreen.records import ScreenRow, Source
 from cxrscreen.reports.console import FlaggedImage, print_run
 from cxrscreen.reports.privacy import KEY_BYTES, Privacy
 from cxrscreen.reports.table import RunFacts, report_cells
+from cxrscreen.tally import Tally
 from cxrscreen.training.distortions import blur
 from cxrscreen.training.preview import draw_preview
 from cxrscreen.training.reference import measure_reference
