@@ -34,6 +34,23 @@ class Fit(StrEnum):
     PAD = "pad"
 
 
+class GreyLevels(StrEnum):
+    """What becomes of the grey levels of a resized radiograph."""
+
+    AS_IS = "as_is"
+    PERCENTILES = "percentiles"
+    EQUALISE = "equalise"
+
+
+#: Steps of 0..1 in which grey levels are counted: as fine as the 12 bits of most detectors.
+_LEVELS = 4096
+#: What share of each side, in its middle, the grey levels are counted in: collimation, markers
+#: and air lie at the border, and how much of them an image holds says nothing of the lungs.
+_COUNTED_SHARE = 0.8
+#: Of the counted pixels, what lies below black and above white.
+_PERCENTILES = (0.01, 0.99)
+
+
 @dataclass(frozen=True, slots=True)
 class PreprocessSpec:
     """The deterministic transform as data.
@@ -48,6 +65,10 @@ class PreprocessSpec:
         Normalisation of pixel values in 0..1: ``(x - mean) / std``.
     channels
         Equal copies of the one grey channel.
+    grey_levels
+        ``as_is`` leaves them; ``percentiles`` stretches those between the 1st and the 99th
+        percentile over 0..1; ``equalise`` replaces each by its rank in the image, so that no
+        monotonic change of grey levels (window, gamma, contrast) moves the input.
     """
 
     size_px: int = 224
@@ -55,6 +76,7 @@ class PreprocessSpec:
     mean: float = 0.5
     std: float = 0.25
     channels: int = 3
+    grey_levels: GreyLevels = GreyLevels.AS_IS
 
     def __post_init__(self) -> None:
         if self.size_px < 1 or self.channels < 1 or not self.std > 0:
@@ -64,6 +86,9 @@ class PreprocessSpec:
     def fingerprint(self) -> str:
         """Return the SHA-256 of the specification and of the code's revision."""
         content = {**dataclasses.asdict(self), "revision": TRANSFORM_REVISION}
+        # The transform of bundles that are older than the choice is what it was.
+        if self.grey_levels is GreyLevels.AS_IS:
+            del content["grey_levels"]
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
@@ -162,7 +187,7 @@ def _placements(shape: tuple[int, ...], spec: PreprocessSpec) -> tuple[_Placemen
 
 
 def normalise(image: torch.Tensor, spec: PreprocessSpec) -> torch.Tensor:
-    """Scale a resized radiograph and copy it to the network's channels.
+    """Set the grey levels of a resized radiograph, scale it, copy it to the network's channels.
 
     Parameters
     ----------
@@ -174,7 +199,26 @@ def normalise(image: torch.Tensor, spec: PreprocessSpec) -> torch.Tensor:
     torch.Tensor
         ``[channels, S, S]``, mean and standard deviation as in ``spec``.
     """
-    return ((image - spec.mean) / spec.std).expand(spec.channels, -1, -1)
+    levelled = _levelled(image, spec.grey_levels)
+    return ((levelled - spec.mean) / spec.std).expand(spec.channels, -1, -1)
+
+
+def _levelled(image: torch.Tensor, grey_levels: GreyLevels) -> torch.Tensor:
+    """Map the grey levels of ``[1, S, S]`` in 0..1 by what the middle of the image holds."""
+    if grey_levels is GreyLevels.AS_IS:
+        return image
+    steps = (image.clamp(0.0, 1.0) * (_LEVELS - 1)).round().long()
+    side = image.shape[-1]
+    margin = round(side * (1.0 - _COUNTED_SHARE) / 2)
+    middle = steps[:, margin : side - margin, margin : side - margin]
+    counts = torch.bincount(middle.flatten(), minlength=_LEVELS).float()
+    up_to = counts.cumsum(0) / counts.sum()
+    if grey_levels is GreyLevels.EQUALISE:
+        # Half of the pixels of the same level count as below: a flat image stays in the middle.
+        ranks = up_to - counts / (2 * counts.sum())
+        return ranks[steps].to(image.dtype)
+    low, high = (torch.searchsorted(up_to, share) / (_LEVELS - 1) for share in _PERCENTILES)
+    return ((image - low) / (high - low).clamp(min=1 / _LEVELS)).clamp(0.0, 1.0)
 
 
 def from_resized(pixels: NDArray[np.float32], spec: PreprocessSpec) -> NetworkInput:

@@ -10,6 +10,7 @@ from PIL import Image
 
 from cxrscreen.preprocess import (
     Fit,
+    GreyLevels,
     PreprocessSpec,
     normalise,
     resize,
@@ -64,6 +65,62 @@ def test_the_input_is_not_written_to(chest):
     before = pixels.copy()
     normalise(resize(pixels, SPEC), SPEC)
     np.testing.assert_array_equal(pixels, before)
+
+
+SQUARES = npst.arrays(np.float32, (24, 24), elements=st.floats(0, 1, width=16))
+
+
+def levels_of(pixels, grey_levels):
+    spec = PreprocessSpec(size_px=24, mean=0.0, std=1.0, channels=1, grey_levels=grey_levels)
+    return normalise(torch.from_numpy(pixels)[None], spec)[0]
+
+
+@settings(max_examples=60, deadline=None)
+@given(pixels=SQUARES, levels=st.sampled_from(GreyLevels))
+def test_grey_levels_keep_their_order_and_their_range(pixels, levels):
+    result = levels_of(pixels, levels)
+    assert result.min() >= 0
+    assert result.max() <= 1
+    order = torch.from_numpy(pixels).flatten().argsort()
+    assert (result.flatten()[order].diff() >= -1e-6).all()
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    pixels=npst.arrays(np.float32, (24, 24), elements=st.integers(0, 255).map(lambda v: v / 255)),
+    gamma=st.floats(0.6, 1.6),
+)
+def test_equalised_levels_are_the_ranks_whatever_the_curve(pixels, gamma):
+    # Each grey level must keep one of its own among the counted steps: not where a curve with a
+    # gamma of more than 1 is flat.
+    bent = (0.2 + 0.8 * pixels) ** np.float32(gamma)
+    before, after = (levels_of(image, GreyLevels.EQUALISE) for image in (pixels, bent))
+    torch.testing.assert_close(before, after, atol=1e-6, rtol=0)
+
+
+def test_stretched_levels_do_not_know_window_and_centre(chest):
+    pixels = resize(chest.astype(np.float32), SPEC)
+    spec = PreprocessSpec(grey_levels=GreyLevels.PERCENTILES)
+    faint = 0.3 + 0.4 * pixels
+    torch.testing.assert_close(normalise(pixels, spec), normalise(faint, spec), atol=0.02, rtol=0)
+
+
+def test_levels_are_counted_without_the_border(chest):
+    pixels = resize(chest.astype(np.float32), SPEC)
+    framed = pixels.clone()
+    framed[:, :20] = 1.0
+    for levels in GreyLevels:
+        spec = PreprocessSpec(grey_levels=levels)
+        torch.testing.assert_close(
+            normalise(pixels, spec)[:, 30:], normalise(framed, spec)[:, 30:], atol=0, rtol=0
+        )
+
+
+def test_equalised_levels_are_spread_evenly(chest):
+    pixels = resize(chest.astype(np.float32), SPEC)
+    middle = normalise(pixels, PreprocessSpec(grey_levels=GreyLevels.EQUALISE, mean=0, std=1))
+    shares = torch.quantile(middle[0, 22:-22, 22:-22].flatten(), torch.tensor([0.25, 0.5, 0.75]))
+    torch.testing.assert_close(shares, torch.tensor([0.25, 0.5, 0.75]), atol=0.02, rtol=0)
 
 
 def blob(shape, centre, widths):
@@ -150,7 +207,9 @@ def test_a_map_of_another_grid_is_refused(values, shape):
 
 
 @pytest.mark.parametrize(
-    "change", [{"size_px": 256}, {"fit": Fit.PAD}, {"mean": 0.4}, {"std": 0.3}, {"channels": 1}]
+    "change",
+    [{"size_px": 256}, {"fit": Fit.PAD}, {"mean": 0.4}, {"std": 0.3}, {"channels": 1}]
+    + [{"grey_levels": levels} for levels in (GreyLevels.PERCENTILES, GreyLevels.EQUALISE)],
 )
 def test_every_change_moves_the_fingerprint(change):
     assert PreprocessSpec(**change).fingerprint() != SPEC.fingerprint()

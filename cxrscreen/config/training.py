@@ -28,6 +28,11 @@ class PreprocessConfig(Strict):
     mean: Fraction = 0.5
     std: Annotated[float, Field(gt=0.0)] = 0.25
     channels: Annotated[int, Field(ge=1, le=3)] = 3
+    grey_levels: Annotated[
+        Literal["as_is", "percentiles", "equalise"],
+        # Bundles that are older than the choice keep their hash.
+        Field(exclude_if=lambda value: value == "as_is"),
+    ] = "as_is"
 
 
 class IntendedUseConfig(Strict):

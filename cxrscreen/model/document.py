@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from cxrscreen.config import IntendedUseConfig, NetworkConfig, PreprocessConfig
-from cxrscreen.preprocess import Fit, PreprocessSpec
+from cxrscreen.preprocess import Fit, GreyLevels, PreprocessSpec
 from cxrscreen.records import IntendedUse
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -105,7 +105,13 @@ class BundleDocument(_Strict):
 
 def preprocess_spec(config: PreprocessConfig) -> PreprocessSpec:
     """Return the transform that a configuration describes."""
-    return PreprocessSpec(**{**config.model_dump(), "fit": Fit(config.fit)})
+    return PreprocessSpec(
+        **{
+            **config.model_dump(),
+            "fit": Fit(config.fit),
+            "grey_levels": GreyLevels(config.grey_levels),
+        }
+    )
 
 
 def model_fingerprint(network: NetworkConfig, weights_sha256: str) -> str:
