@@ -42,7 +42,7 @@ _BOTH: Final = 2
 #: Of each class as many: what a ResNet50 judges a dozen times in one and a half minutes.
 _QUICK_IMAGES: Final = 160
 #: The recalls that a model card tells of.
-_POINTS: Final = ("recall-0.95", "recall-0.98")
+_POINTS: Final = ("recall-0.9", "recall-0.95", "recall-0.98")
 
 
 class Shelf:
@@ -122,8 +122,13 @@ def _cuts(
     if arguments.threshold is not None:
         score = float(logit(arguments.threshold))
         return "given", (Cut(f"{arguments.threshold:g}", score, score),)
-    points = [point for point in bundle.calibration.points if point.name in _POINTS]
-    return "of the bundle", tuple(cut_of(point) for point in points or [bundle.default_point])
+    default = bundle.default_point
+    points = [
+        point
+        for point in bundle.calibration.points
+        if point.name in _POINTS or point.name == default.name
+    ]
+    return "of the bundle", tuple(cut_of(point) for point in points)
 
 
 def _count(done: int, total: int) -> None:
