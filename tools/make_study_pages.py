@@ -175,6 +175,13 @@ def quantised(source: Path, target: Path) -> None:
     few.save(target, optimize=True)
 
 
+def _validation_text(bundles: Sequence[ModelBundle]) -> str:
+    """Say what was chosen on the validation part; of several bundles, what any of them chose."""
+    last = all(bundle.document.training.keeps_the_last for bundle in bundles)
+    chosen = study_texts.CHOSEN_RECIPE if last else study_texts.CHOSEN_EPOCH
+    return study_texts.VALIDATION.format(chosen=chosen)
+
+
 def results_page(place: Workplace, name: str, images: Path, bundle: ModelBundle) -> str:
     """Return the page of one bundle, and write its figures."""
     option = "" if place.words[name] == (name,) else f" --bundle {name}"
@@ -182,7 +189,7 @@ def results_page(place: Workplace, name: str, images: Path, bundle: ModelBundle)
     for part, text, keep in (
         (
             "validation",
-            study_texts.VALIDATION,
+            _validation_text([bundle]),
             ("roc", "precision-recall", "confusion", "scores", "decision-curve"),
         ),
         ("calibration", study_texts.CALIBRATION, ("reliability",)),
@@ -276,7 +283,11 @@ def comparison_page(
         _shown(*training_commands(bundles)),
     ]
     for part, text, keep in (
-        ("validation", study_texts.VALIDATION, ("roc", "precision-recall", "confusion", "scores")),
+        (
+            "validation",
+            _validation_text(bundles),
+            ("roc", "precision-recall", "confusion", "scores"),
+        ),
         ("calibration", study_texts.CALIBRATION, ("reliability", "decision-curve")),
     ):
         command = (

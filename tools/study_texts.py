@@ -26,8 +26,11 @@ Every number and figure of this page was written by the command that stands abov
 
 VALIDATION: Final = """\
 The threshold was fitted to other images than these, so recall and specificity at it are those of
-new images of the same source. The epoch of the weights was chosen here, which makes the areas under
-the curves a little too good."""
+new images of the same source. {chosen} here, which makes the areas under the curves a little too
+good."""
+#: What was chosen on the validation part: by a bundle that keeps its best epoch, and its last.
+CHOSEN_EPOCH: Final = "The epoch of the weights was chosen"
+CHOSEN_RECIPE: Final = "How to train was chosen"
 
 CALIBRATION: Final = """\
 Neither the weights nor the epoch was chosen on these images, so the areas under the curves are

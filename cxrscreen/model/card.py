@@ -138,12 +138,8 @@ def _figures(point: PointDocument) -> str:
     )
 
 
-def _keeps_the_last(training: TrainingDocument) -> bool:
-    return bool(training.config["train"].get("keep") == "last")
-
-
 def _of_the_figures(training: TrainingDocument) -> str:
-    if _keeps_the_last(training):
+    if training.keeps_the_last:
         return """\
 - The figures below come from images of the same source as the training images. They are too good
   for any other hospital."""
@@ -153,7 +149,7 @@ def _of_the_figures(training: TrainingDocument) -> str:
 
 
 def _kept(training: TrainingDocument) -> str:
-    if _keeps_the_last(training):
+    if training.keeps_the_last:
         return "the weights of the last were kept"
     return f"the weights of epoch {training.best_epoch} were kept for\ntheir validation AUC"
 

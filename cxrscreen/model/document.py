@@ -61,6 +61,11 @@ class TrainingDocument(_Strict):
     best_epoch: int
     versions: dict[str, str]
 
+    @property
+    def keeps_the_last(self) -> bool:
+        """Whether the epoch was given beforehand, and not chosen by the validation part."""
+        return bool(self.config["train"].get("keep") == "last")
+
 
 class MetricsDocument(_Strict):
     """Performance on the validation part; counts are at a probability of 0.5."""

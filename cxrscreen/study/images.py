@@ -76,14 +76,15 @@ def study_images(
             raise DatasetError(message, hint="Leave one of the two out.")
         images = bundle_part(bundle, data, part)
         trained_on = len(images) if part == "training" else 0
-        return StudyImages(images, part, trained_on, _notes_of(part, trained_on, len(images)))
+        notes = _notes_of(bundle, part, trained_on, len(images))
+        return StudyImages(images, part, trained_on, notes)
     found = read_labelled(data, config, columns=columns)
     contained = _contained(bundle, found.images)
     trained_on = contained["training"]
     whole = next((name for name, count in contained.items() if count == len(found.images)), "")
     notes = (
         *found.notes,
-        *_notes_of(whole, trained_on, len(found.images)),
+        *_notes_of(bundle, whole, trained_on, len(found.images)),
         *_ages(bundle, found.images),
     )
     return StudyImages(found.images, "", trained_on, notes)
@@ -116,7 +117,7 @@ def _ages(bundle: ModelBundle, images: Sequence[LabelledImage]) -> tuple[str, ..
     )
 
 
-def _notes_of(part: str, trained_on: int, total: int) -> tuple[str, ...]:
+def _notes_of(bundle: ModelBundle, part: str, trained_on: int, total: int) -> tuple[str, ...]:
     if trained_on:
         which = "all of" if trained_on == total else f"{trained_on:,} of"
         return (
@@ -126,6 +127,13 @@ def _notes_of(part: str, trained_on: int, total: int) -> tuple[str, ...]:
             ),
         )
     if part == "validation":
+        if bundle.document.training.keeps_the_last:
+            return (
+                (
+                    "training was watched on these images: where its settings were chosen by "
+                    "them, figures of them are a little too good"
+                ),
+            )
         return ("the epoch was chosen on these images: figures of them are a little too good",)
     if part == "calibration":
         return ("thresholds were fitted on these images; neither training nor the epoch was",)

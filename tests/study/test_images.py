@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import shutil
 
 import pytest
@@ -52,6 +53,14 @@ def test_a_part_is_known_as_asked_for_and_by_itself(
     )
     assert note in alone.notes[-1]
     assert alone.trained_on == (len(images) if part == "training" else 0)
+
+
+def test_no_epoch_was_chosen_where_the_last_is_kept(bundle, study_folder):
+    document = bundle.document.model_copy(deep=True)
+    document.training.config["train"]["keep"] = "last"
+    last = dataclasses.replace(bundle, document=document)
+    found = study_images(last, study_folder, part="validation", config=DataConfig())
+    assert "training was watched on these images" in found.notes[-1]
 
 
 def test_single_training_images_are_known_among_others_and_under_other_names(
