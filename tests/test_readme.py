@@ -6,9 +6,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from cxrscreen import load_bundle
 from cxrscreen.vocabulary import Decision
+from tools.readme_table import BLOCK, sample_table
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -69,6 +72,21 @@ def test_the_users_command_runs_up_to_its_installation(tmp_path):
     )
     assert result.returncode == 3, result.stderr
     assert "Flagged for reading" in result.stdout
+
+
+def cells(table: str) -> list[list[str]]:
+    return [[cell.strip() for cell in line.split("|")[1:-1]] for line in table.splitlines()]
+
+
+def test_the_table_is_what_the_packaged_default_says():
+    stored = README.split(f"<!-- {BLOCK} -->")[1].split(f"<!-- /{BLOCK} -->")[0].strip()
+    made = cells(sample_table(load_bundle("resnet50-pediatric")))
+    assert [[row[0], row[1], row[3]] for row in cells(stored)] == [
+        [row[0], row[1], row[3]] for row in made
+    ]
+    # Another processor adds up in another order: the second decimal may move by one.
+    shares = [[float(row[2] or "nan") for row in table[2:]] for table in (cells(stored), made)]
+    np.testing.assert_allclose(shares[0], shares[1], atol=0.011)
 
 
 def test_the_python_example_runs_and_says_what_the_picture_says(monkeypatch, capsys):
