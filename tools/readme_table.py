@@ -11,7 +11,7 @@ from typing import Final
 
 from cxrscreen import load_bundle, screen
 from cxrscreen.model.bundle import ModelBundle
-from cxrscreen.pipeline import ScreenedImage
+from cxrscreen.records.screening import ScreenRow
 from tools.page_block import replace_block
 
 ROOT: Final = Path(__file__).resolve().parents[1]
@@ -20,7 +20,7 @@ BLOCK: Final = "sample table"
 _HEAD: Final = ("| file | decision | probability | why not judged |", "| --- | --- | ---: | --- |")
 
 
-def table_of(rows: Iterable[ScreenedImage], folder: Path) -> str:
+def table_of(rows: Iterable[ScreenRow], folder: Path) -> str:
     """Return a line for each image: its file, its decision, and its probability or reject code."""
     lines = []
     for row in rows:
