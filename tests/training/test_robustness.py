@@ -330,8 +330,8 @@ def test_the_tool_writes_the_same_table_after_an_interruption(
     assert said.out == ""
     assert "clean: AUC" in said.err
     lines = out.read_text().splitlines()
-    # Of each bundle the AUC, and two figures at each of two operating points.
-    assert lines[0].count("|") == 12
+    # Of each bundle the AUC, and two figures at each of three operating points.
+    assert lines[0].count("|") == 16
     assert [line.split(" | ")[0][2:] for line in lines if line.startswith("| ")][2:3] == ["clean"]
     for condition in (*CONDITIONS, *DIAGNOSTICS):
         assert sum(line.startswith(f"| {condition.name} |") for line in lines) == 1
@@ -385,7 +385,11 @@ def test_a_bundle_and_a_page_take_the_results(folder, images, tmp_path, monkeypa
     names = [row.name for row in (*document.rows, *document.diagnostics)]
     study = json.loads(kept.read_text())["studies"][0]
     assert names == [row["name"] for row in study["rows"]]
-    assert [point.point for point in document.mean.points] == ["recall-0.95", "recall-0.98"]
+    assert [point.point for point in document.mean.points] == [
+        "recall-0.95",
+        "recall-0.98",
+        "recall-0.9",
+    ]
     card = (cards / "cnn-pediatric" / CARD).read_text(encoding="utf-8")
     assert robustness_section(document) in card
     for row in study["rows"]:
