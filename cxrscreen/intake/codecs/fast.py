@@ -1,8 +1,9 @@
 """imagecodecs as a decoder plugin for pydicom, where it is installed (extra ``fast``).
 
-Only for JPEG-LS, whose decoding ISO/IEC 14495-1 fixes to the bit, near-lossless too, and where
-damage is noticed as well as by SimpleITK. Its other decoders are faster still and are not
-used: those of JPEG lossless and HTJ2K give noise for a damaged frame without a word.
+Only where decoding is fixed to the bit and damage is noticed as well as by SimpleITK: JPEG-LS,
+near-lossless too (ISO/IEC 14495-1), and JPEG lossless, whose codes are counted afterwards in
+either case. Its decoder of HTJ2K is faster still and is not used: it gives noise for a damaged
+frame without a word.
 """
 
 from __future__ import annotations
@@ -14,11 +15,14 @@ import numpy as np
 from pydicom import uid
 from pydicom.pixels.decoders.base import DecodeRunner, get_decoder
 
-from cxrscreen.intake.codecs.simpleitk import checked_bytes
+from cxrscreen.intake.codecs import simpleitk
+from cxrscreen.intake.codecs.simpleitk import LOSSLESS_JPEG, checked_bytes
+from cxrscreen.intake.raster.lossless_check import require_whole_lossless
 
 PLUGIN: Final = "imagecodecs"
 DECODER_DEPENDENCIES: Final = dict.fromkeys(
-    (uid.JPEGLSLossless, uid.JPEGLSNearLossless), ("numpy", "imagecodecs>=2024.9.22")
+    (uid.JPEGLSLossless, uid.JPEGLSNearLossless, *LOSSLESS_JPEG),
+    ("numpy", "imagecodecs>=2024.9.22"),
 )
 
 
@@ -45,4 +49,14 @@ def decode_frame(source: bytes, runner: DecodeRunner) -> bytes:
     """
     import imagecodecs  # noqa: PLC0415 - an optional package
 
-    return checked_bytes(np.asarray(imagecodecs.jpegls_decode(source)), runner)
+    if runner.transfer_syntax not in LOSSLESS_JPEG:
+        return checked_bytes(np.asarray(imagecodecs.jpegls_decode(source)), runner)
+    content = source.rstrip(b"\0")
+    try:
+        values = np.asarray(imagecodecs.jpeg8_decode(content))
+    except (imagecodecs.Jpeg8Error, ImportError, ValueError):
+        # Damage, or a libjpeg without the lossless process.
+        return simpleitk.decode_frame(source, runner)
+    if not require_whole_lossless(content, values):
+        return simpleitk.decode_frame(source, runner)
+    return checked_bytes(values, runner)

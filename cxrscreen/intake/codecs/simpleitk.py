@@ -29,6 +29,7 @@ from pydicom.pixels.decoders.base import DecodeRunner, get_decoder
 from cxrscreen.intake.codecs import codestream
 from cxrscreen.intake.codecs.watch import refuse_damage
 from cxrscreen.intake.raster.jpeg_check import require_sound
+from cxrscreen.intake.raster.lossless_check import require_whole_lossless
 
 PLUGIN: Final = "simpleitk"
 _SYNTAXES: Final = (
@@ -57,6 +58,7 @@ _RINGING = 1 / 8
 _BITS_PER_BYTE = 8
 _COLOURS = 3
 _LOSSY_JPEG: Final = (uid.JPEGBaseline8Bit, uid.JPEGExtended12Bit)
+LOSSLESS_JPEG: Final = (uid.JPEGLossless, uid.JPEGLosslessSV1)
 
 
 def is_available(syntax: str) -> bool:
@@ -99,6 +101,9 @@ def decode_frame(source: bytes, runner: DecodeRunner) -> bytes:
     # GDCM masks what it decodes with the bits that it is told. A lossy codestream of 12 bits
     # goes beyond 10 stored ones at the edges of white areas: the mask would make them black.
     bits = max(runner.bits_stored, min(size.bits if size else 0, runner.bits_allocated))
+    if runner.transfer_syntax in LOSSLESS_JPEG:
+        # Damage leads out of the range; masked, it would be noise within.
+        bits = runner.bits_allocated
     frame = _Frame(
         syntax=runner.transfer_syntax,
         shape=(runner.rows, runner.columns),
@@ -107,6 +112,8 @@ def decode_frame(source: bytes, runner: DecodeRunner) -> bytes:
         photometric=str(runner.photometric_interpretation) if colour else "MONOCHROME2",
     )
     values = _decoded(source, frame)
+    if runner.transfer_syntax in LOSSLESS_JPEG:
+        require_whole_lossless(source.rstrip(b"\0"), values)
     return checked_bytes(values, runner)
 
 

@@ -7,11 +7,13 @@ leaves the range that pixels can have. libjpeg is silent on all three.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from cxrscreen.intake.raster.jpeg_check import JpegFile, Scan
@@ -62,14 +64,48 @@ def sound_segment(
     order
         For each block of an MCU the place of its component in the scan.
     """
-    windows = _windows(segment)
     bits = 8 * len(segment)
-    dc = [_dc_steps(scan.dc_tables[table]) for _, table, _ in scan.components]
-    ac = [_ac_steps(scan.ac_tables[table]) for _, _, table in scan.components]
+    dc_tables = [scan.dc_tables[table] for _, table, _ in scan.components]
+    ac_tables = [scan.ac_tables[table] for _, _, table in scan.components]
     steps = [jpeg.quantisation[jpeg.components[place].table] for place, _, _ in scan.components]
     limit = _DC_LIMIT << max(jpeg.precision - 8, 0)
     limits = [(limit + step) // max(step, 1) for step in steps]
-    means = [0] * len(scan.components)
+    walk = _compiled_walk()
+    if walk is not None:
+        padded = np.frombuffer(segment + bytes(_MARGIN_BYTES), dtype=np.uint8)
+        dc_array = np.stack([_dc_steps(table) for table in dc_tables])
+        ac_array = np.stack([_ac_steps(table) for table in ac_tables])
+        places, most = np.array(order, dtype=np.int64), np.array(limits, dtype=np.int64)
+        return bool(walk(padded, bits, mcus, places, dc_array, ac_array, most))
+    return _walk_in_python(
+        segment, mcus, order, list(zip(dc_tables, ac_tables, limits, strict=True))
+    )
+
+
+@lru_cache(maxsize=1)
+def _compiled_walk() -> Callable[..., bool] | None:
+    # Imported with the first JPEG file: it takes half a second.
+    try:
+        from cxrscreen.intake.raster import huffman_compiled  # noqa: PLC0415
+    except ImportError:
+        # numba is not here, or not for this NumPy.
+        return None
+    return huffman_compiled.walk
+
+
+def _walk_in_python(
+    segment: bytes,
+    mcus: int,
+    order: tuple[int, ...],
+    components: Sequence[tuple[HuffmanTable, HuffmanTable, int]],
+) -> bool:
+    """Walk as ``huffman_compiled.walk`` does, several symbols at a time."""
+    windows = _windows(segment)
+    bits = 8 * len(segment)
+    dc = [_dc_list(table) for table, _, _ in components]
+    ac = [_ac_lists(table) for _, table, _ in components]
+    limits = [limit for _, _, limit in components]
+    means = [0] * len(components)
     at = 0
     for _ in range(mcus):
         for place in order:
@@ -136,25 +172,34 @@ def _spans(table: HuffmanTable) -> list[tuple[int, int, int, int]]:
 
 
 @lru_cache(maxsize=8)
-def _dc_steps(table: HuffmanTable) -> list[int]:
+def _dc_steps(table: HuffmanTable) -> NDArray[np.int64]:
     """Return for each window the bits of its code and 256 times the size of the difference."""
     steps = np.full(1 << _CODE_BITS, _INVALID << 8, dtype=np.int64)
     for low, high, length, symbol in _spans(table):
         steps[low:high] = length | (symbol if symbol <= _MAX_SIZE else _INVALID) << 8
-    return list(steps.tolist())
+    return steps
 
 
 @lru_cache(maxsize=8)
-def _ac_steps(table: HuffmanTable) -> tuple[list[int], list[int]]:
-    """Return for each window its bits and 256 times the coefficients that they stand for.
+def _dc_list(table: HuffmanTable) -> list[int]:
+    return list(_dc_steps(table).tolist())
 
-    Twice: of as many whole symbols as a window holds, and of its first symbol alone.
-    """
+
+@lru_cache(maxsize=8)
+def _ac_steps(table: HuffmanTable) -> NDArray[np.int64]:
+    """Return for each window the bits of its first symbol and 256 times its coefficients."""
     single = np.full(1 << _CODE_BITS, _INVALID << 8, dtype=np.int64)
     for low, high, length, symbol in _spans(table):
         run, size = symbol >> 4, symbol & 15
         passed = run + 1 if size or run == _ZERO_RUN else _END
         single[low:high] = (length + size) | passed << 8
+    return single
+
+
+@lru_cache(maxsize=8)
+def _ac_lists(table: HuffmanTable) -> tuple[list[int], list[int]]:
+    """Return the steps of as many whole symbols as a window holds, and of its first alone."""
+    single = _ac_steps(table)
     many, window = single.copy(), np.arange(1 << _CODE_BITS)
     for _ in range(3):
         used = many & 255

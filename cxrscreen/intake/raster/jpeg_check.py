@@ -7,11 +7,12 @@ Markers and tables are those of ITU-T T.81.
 
 from __future__ import annotations
 
-import re
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
+
+import numpy as np
 
 from cxrscreen.intake.raster.huffman import MAX_SCAN_BYTES, HuffmanTable, sound_segment
 
@@ -19,12 +20,13 @@ _START_OF_IMAGE: Final = b"\xff\xd8"
 _EOI, _SOS, _DHT, _DQT, _DRI, _APP2, _APP14 = 0xD9, 0xDA, 0xC4, 0xDB, 0xDD, 0xE2, 0xEE
 _FRAMES: Final = frozenset(range(0xC0, 0xD0)) - {_DHT, 0xC8, 0xCC} | {0xF7}
 _ALONE: Final = frozenset({0x01, *range(0xD0, 0xD8)})
-# Entropy-coded data end before the first marker that is neither stuffing nor a restart.
-_SCAN_END: Final = re.compile(rb"\xff+[^\x00\xff\xd0-\xd7]", re.DOTALL)
-_RESTART: Final = re.compile(rb"\xff+[\xd0-\xd7]")
 _COEFFICIENTS: Final = 64
 _PROGRESSIVE: Final = 0xC2
-_TABLES: Final = 4
+_FILL: Final = 0xFF
+_FIRST_RESTART: Final = 0xD0
+# What may stand behind 0xFF within entropy-coded data: stuffing, fill bytes and restarts.
+_IN_SCAN: Final = np.zeros(256, dtype=np.bool_)
+_IN_SCAN[[0x00, _FILL, *range(0xD0, 0xD8)]] = True
 
 
 class JpegDamageError(ValueError):
@@ -193,18 +195,18 @@ def walked_through(jpeg: JpegFile, content: bytes) -> bool:
         return False
     for scan in jpeg.scans:
         left, order = jpeg.blocks(scan)
-        for data in _RESTART.split(content[scan.data]):
+        for data in _intervals(content[scan.data]):
             mcus = min(scan.restart_interval or left, left)
             left -= mcus
-            segment = data.replace(b"\xff\x00", b"\xff")
+            segment = data.replace(b"\xff\0", b"\xff")
             if not sound_segment(jpeg, scan, segment, mcus, order):
                 message = "the codes of a scan do not end where its data end"
                 raise JpegDamageError(message)
     return True
 
 
-def _markers(content: bytes) -> Iterator[tuple[int, int, int]]:
-    """Yield marker, and where its segment's content begins and ends."""
+def _markers(content: bytes) -> Iterator[tuple[int, slice, slice]]:
+    """Yield marker, its segment's content, and the entropy-coded data behind that."""
     if not content.startswith(_START_OF_IMAGE):
         message = "no start of image"
         raise JpegDamageError(message)
@@ -217,7 +219,7 @@ def _markers(content: bytes) -> Iterator[tuple[int, int, int]]:
             at += 1
         marker, at = content[at], at + 1
         if marker == _EOI:
-            yield marker, at, at
+            yield marker, slice(at, at), slice(at, at)
             return
         if marker in _ALONE:
             continue
@@ -225,23 +227,37 @@ def _markers(content: bytes) -> Iterator[tuple[int, int, int]]:
         if length < 2 or at + length > len(content):  # noqa: PLR2004
             message = "a segment is longer than the file"
             raise JpegDamageError(message)
-        yield marker, at + 2, at + length
+        segment = slice(at + 2, at + length)
         at += length
-        if marker == _SOS:
-            end = _SCAN_END.search(content, at)
-            if end is None:
-                break
-            at = end.start()
+        data = slice(at, _scan_end(content, at) if marker == _SOS else at)
+        if data.stop < 0:
+            break
+        yield marker, segment, data
+        at = data.stop
     message = "the end marker is missing"
     raise JpegDamageError(message)
+
+
+def _scan_end(content: bytes, at: int) -> int:
+    """Return where the entropy-coded data that begin at ``at`` end: before a marker; or -1."""
+    values = np.frombuffer(content, dtype=np.uint8)[at:]
+    candidates = np.flatnonzero(values[:-1] == _FILL)
+    ends = candidates[~_IN_SCAN[values[candidates + 1]]]
+    if not ends.size:
+        return -1
+    end = at + int(ends[0])
+    # Fill bytes may stand before a marker.
+    while end > at and content[end - 1] == _FILL:
+        end -= 1
+    return end
 
 
 def _parse(content: bytes) -> JpegFile:
     jpeg, interval = JpegFile(), 0
     dc_tables: dict[int, HuffmanTable] = {}
     ac_tables: dict[int, HuffmanTable] = {}
-    for marker, start, end in _markers(content):
-        body = content[start:end]
+    for marker, segment, data in _markers(content):
+        body = content[segment]
         if marker in _FRAMES:
             if jpeg.process >= 0:
                 message = "two frames in one picture"
@@ -254,8 +270,6 @@ def _parse(content: bytes) -> JpegFile:
         elif marker == _DRI:
             interval = int(struct.unpack_from(">H", body)[0])
         elif marker == _SOS:
-            found = _SCAN_END.search(content, end)
-            data = slice(end, found.start() if found else len(content))
             jpeg.scans.append(_scan(jpeg, body, data, interval, (dc_tables, ac_tables)))
         else:
             _application(jpeg, marker, body)
@@ -331,9 +345,26 @@ def _quantisation_tables(body: bytes, steps: dict[int, int]) -> None:
         at += 1 + _COEFFICIENTS * (2 if wide else 1)
 
 
+def _restarts(data: bytes) -> list[int]:
+    """Return where the second bytes of restart markers are in a scan's data."""
+    values = np.frombuffer(data, dtype=np.uint8)
+    is_marker = (values[:-1] == _FILL) & (values[1:] & 0xF8 == _FIRST_RESTART)
+    return list((np.flatnonzero(is_marker) + 1).tolist())
+
+
+def _intervals(data: bytes) -> Iterator[bytes]:
+    """Yield a scan's data between restart markers, which fill bytes may stand before."""
+    begin = 0
+    for at in _restarts(data):
+        yield data[begin:at].rstrip(b"\xff")
+        begin = at + 1
+    yield data[begin:]
+
+
 def _require_restarts(jpeg: JpegFile, scan: Scan, content: bytes) -> None:
     """Restart markers count modulo 8 and stand after each interval: T.81 section E.1.4."""
-    found = [match[-1] for match in _RESTART.findall(content[scan.data])]
+    data = content[scan.data]
+    found = [data[at] for at in _restarts(data)]
     mcus, _ = jpeg.blocks(scan)
     expected = -(-mcus // scan.restart_interval) - 1 if scan.restart_interval else 0
     if len(found) != expected or any(at % 8 != mark & 7 for at, mark in enumerate(found)):

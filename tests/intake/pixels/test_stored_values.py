@@ -223,6 +223,43 @@ def test_jpeg_ls_is_the_same_with_both_decoders_and_damage_is_noticed(
     assert refusal(path).code is RejectCode.DECODE_FAILED
 
 
+@pytest.mark.parametrize("fast", [True, False])
+@pytest.mark.parametrize("syntax", [uid.JPEGLosslessSV1, uid.JPEGLossless])
+def test_jpeg_lossless_is_the_same_with_both_decoders_and_damage_is_noticed(
+    make_dicom, monkeypatch, fast, syntax
+):
+    imagecodecs = pytest.importorskip("imagecodecs")
+    if not fast:
+        monkeypatch.setattr(fast_decoders, "is_available", lambda _: False)
+    assert (codecs.decoder_for(syntax) == "imagecodecs") == fast
+    stored = FRAMES[0].astype(np.uint16)
+    for predictor in (1,) if syntax == uid.JPEGLosslessSV1 else (1, 2, 4):
+        frame = bytes(
+            imagecodecs.jpeg8_encode(stored, lossless=True, predictor=predictor, bitspersample=16)
+        )
+        sound = make_dicom(FRAMES[0], bits=16, syntax=syntax, frame=frame)
+        np.testing.assert_array_equal(values(sound), FRAMES[0])
+    for cut in (slice(1000, 1060), slice(len(frame) // 2, -2)):
+        holed = bytearray(frame)
+        del holed[cut]
+        path = make_dicom(FRAMES[0], bits=16, syntax=syntax, frame=bytes(holed))
+        assert refusal(path).code is RejectCode.DECODE_FAILED
+
+
+@pytest.mark.parametrize("fast", [True, False])
+def test_values_that_jpeg_lossless_leads_out_of_their_bits_are_not_wrapped(
+    make_dicom, monkeypatch, fast
+):
+    imagecodecs = pytest.importorskip("imagecodecs")
+    if not fast:
+        monkeypatch.setattr(fast_decoders, "is_available", lambda _: False)
+    stored = np.full((64, 64), 1000, dtype=np.uint16)
+    stored[20] = np.arange(64) * 20 + 1000
+    frame = bytes(imagecodecs.jpeg8_encode(stored, lossless=True, predictor=1, bitspersample=12))
+    path = make_dicom(stored, bits=10, syntax=uid.JPEGLosslessSV1, frame=frame)
+    assert refusal(path).code is RejectCode.DECODE_FAILED
+
+
 def test_the_table_of_codecs_names_a_decoder_for_every_syntax():
     table = codecs.codec_table()
     assert len({row.uid for row in table}) == len(table) == 16

@@ -13,7 +13,7 @@ from PIL import Image
 
 from cxrscreen.errors import ImageRefusedError
 from cxrscreen.intake.content import Content
-from cxrscreen.intake.raster import jpeg_check
+from cxrscreen.intake.raster import huffman, jpeg_check
 from cxrscreen.intake.raster import read as raster
 from cxrscreen.records import PixelImage
 from cxrscreen.vocabulary import RejectCode
@@ -70,6 +70,38 @@ def test_a_sound_jpeg_is_never_called_damaged(
         **({"subsampling": subsampling} if mode == "RGB" else {}),
     )
     assert jpeg_check.require_sound(data) is not progressive
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+@pytest.mark.parametrize("restarts", [0, 5])
+def test_machine_code_walks_as_python_does(grey, mode, restarts, monkeypatch):
+    pytest.importorskip("numba")
+    small = grey.resize((120, 90)).convert(mode)
+    sound = jpeg_of(small, quality=85, restart_marker_blocks=restarts)
+    rng = np.random.default_rng(7)
+    files = [
+        sound,
+        *(
+            bytes([*sound[:at], sound[at] ^ 1 << rng.integers(8), *sound[at + 1 :]])
+            for at in rng.integers(2, len(sound) - 2, 400)
+        ),
+    ]
+
+    def verdicts() -> list[str]:
+        said = []
+        for file in files:
+            try:
+                said.append(str(jpeg_check.require_sound(file)))
+            except (jpeg_check.JpegDamageError, KeyError) as error:
+                said.append(str(error))
+        return said
+
+    compiled = verdicts()
+    monkeypatch.setattr(huffman, "_compiled_walk", lambda: None)
+    assert verdicts() == compiled
+    assert compiled[0] == "True"
+    assert sum("do not end" in said for said in compiled) > 50
+    assert compiled.count("True") > 20
 
 
 def test_real_jpegs_are_sound(real_data):
