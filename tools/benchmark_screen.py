@@ -89,7 +89,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--corpus", type=Path, help="where to keep it, and find it again")
     parser.add_argument("--bundle", action="append", help="further bundles, by name or folder")
     parser.add_argument(
-        "--engine", action="append", help="engines that the bundles are calibrated for"
+        "--engine",
+        action="append",
+        help="beside each bundle's own, for the bundles that are calibrated for it",
     )
     parser.add_argument("--no-resnet50", action="store_true", help="leave the untrained one out")
     parser.add_argument("--peer-files", type=int, default=20, help="files for the peer; 0 for none")
@@ -108,7 +110,7 @@ def main(arguments: list[str] | None = None) -> int:
         models = [None, *(options.bundle or ())]
         if not options.no_resnet50:
             models.append(UNTRAINED_RESNET50)
-        text = _measured(corpus, models, options.engine or [""], options)
+        text = _measured(corpus, models, ["", *(options.engine or ())], options)
     sys.stdout.write(text)
     if options.page:
         replace_block(options.page, "benchmark", text)
@@ -123,6 +125,8 @@ def _measured(
     lines, together = _table_head(), dict[str, float]()
     for model in models:
         for engine in engines:
+            if engine and not _has_calibration(model, engine):
+                continue
             name = f"{model or 'packaged'}{f', {engine}' if engine else ''}"
             sys.stderr.write(f"{name}\n")
             rates = _rates(corpus, model, engine, options)
@@ -150,6 +154,14 @@ def _beside_peer(peer: PeerRates, together: dict[str, float]) -> str:
     ]
     shares = ", ".join(f"{name} {seconds * 1000:.0f} ms" for name, seconds in peer.seconds.items())
     return "\n".join([*lines, "", f"An image of the peer's takes {shares}.", ""])
+
+
+def _has_calibration(model: str | None, engine: str) -> bool:
+    """Return whether a bundle may be run on an engine: the untrained one on none but its own."""
+    from cxrscreen import load_bundle  # noqa: PLC0415 - torch takes its time
+    from cxrscreen.vocabulary import Engine  # noqa: PLC0415 - as above
+
+    return model != UNTRAINED_RESNET50 and Engine(engine) in load_bundle(model).calibrations
 
 
 def _table_head() -> list[str]:

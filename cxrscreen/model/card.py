@@ -2,9 +2,27 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from cxrscreen.calibration.calibration import Calibration
 from cxrscreen.calibration.document import PointDocument
-from cxrscreen.model.document import BundleDocument, PartDocument, TrainingDocument
+from cxrscreen.evaluation.exact import clopper_pearson
+from cxrscreen.model.document import (
+    BundleDocument,
+    MetricsDocument,
+    PartDocument,
+    TrainingDocument,
+)
+
+#: Where first weights come from, by the hash of their file.
+_PUBLISHED: Final = {
+    "d538a79209c75170255abb16ba1f66fedff9c5d2cca8b63c6f0d9af5b093ee5a": (
+        "a ResNet50 trained on ImageNet-1k, the weights that Keras ships under the MIT licence"
+    ),
+    "0676ba61b6795bbe1773cffd859882e5e297624d384b6993f7c9e683e722fb8a": (
+        "torchvision's ResNet50 IMAGENET1K_V1, trained on ImageNet-1k, BSD 3-Clause licence"
+    ),
+}
 
 
 def model_card(document: BundleDocument, calibration: Calibration) -> str:
@@ -58,17 +76,31 @@ configuration and the fingerprints of the parts stand in `bundle.json`, the cour
 
 ## Performance on the validation part
 
-| figure | value |
-| --- | --- |
-| ROC AUC | {metrics.auc:.4f} |
-| recall (sensitivity) at 0.5 | {metrics.recall:.4f} |
-| specificity at 0.5 | {metrics.specificity:.4f} |
+| figure | value | 95% interval |
+| --- | --- | --- |
+| ROC AUC | {metrics.auc:.4f} | {_area_interval(metrics)} |
+| recall (sensitivity) at 0.5 | {metrics.recall:.4f} | {_exact(metrics.true_positives, positives)} |
+| specificity at 0.5 | {metrics.specificity:.4f} | {_exact(metrics.true_negatives, negatives)} |
+
+The interval of the AUC is by patient, the others are exact, image by image. A model made anew by
+the same configuration is as good where its AUC lies in that interval.
 
 Where the logistic of the logit reaches 0.5, it flags an image: it misses
 {metrics.false_negatives} of {positives} images with pneumonia and flags
 {metrics.false_positives} of {negatives} without.
 
 {_calibration(calibration)}
+## At another site
+
+Thresholds move where images differ. Take at least some hundred labelled images of the site, with
+the patient of each, and fit probabilities and thresholds to them; the network stays as it is. The
+command says what the images are too few to guarantee:
+
+```bash
+cxrscreen calibrate --bundle {document.name} --data site.csv --out site.json
+cxrscreen screen ./export --out report.csv --bundle {document.name} --calibration site.json
+```
+
 ## Made with
 
 {versions}.
@@ -80,10 +112,26 @@ def _start(training: TrainingDocument) -> str:
     if training.pretrained is None:
         return ""
     start = training.pretrained
+    known = _PUBLISHED.get(start.sha256)
     return (
         f"Training began with the weights of `{start.source}` in {', '.join(start.filled)}\n"
-        f"(SHA-256 `{start.sha256}`); the other stages began fresh.\n\n"
+        f"(SHA-256 `{start.sha256}`{f':{chr(10)}{known}' if known else ''}); the other stages "
+        "began fresh.\n\n"
     )
+
+
+def _area_interval(metrics: MetricsDocument) -> str:
+    if metrics.auc_interval is None:
+        return ""
+    low, high = metrics.auc_interval
+    return f"{low:.4f} to {high:.4f}"
+
+
+def _exact(part: int, whole: int) -> str:
+    if not whole:
+        return ""
+    interval = clopper_pearson(part, whole)
+    return f"{interval.low:.4f} to {interval.high:.4f}"
 
 
 def _calibration(calibration: Calibration) -> str:
@@ -109,7 +157,7 @@ training nor the choice of the epoch saw. Probabilities: {calibration.calibrator
 Recall and specificity are those of the calibration part, image by image, with 95% intervals.
 
 What is guaranteed holds for images like those of the calibration part, from the same source, and
-for no other hospital: calibrate there (`cxrscreen calibrate`).
+for no other hospital: calibrate there, as below.
 """
 
 

@@ -71,6 +71,12 @@ class MetricsDocument(_Strict):
     """Performance on the validation part; counts are at a probability of 0.5."""
 
     auc: Annotated[float, Field(ge=0.0, le=1.0)]
+    auc_interval: Annotated[
+        tuple[float, float] | None,
+        # Bundles that were made without it keep their hash.
+        Field(exclude_if=lambda value: value is None),
+    ] = None
+    """95%, by patient."""
     recall: Annotated[float, Field(ge=0.0, le=1.0)]
     specificity: Annotated[float, Field(ge=0.0, le=1.0)]
     true_positives: int

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from typing import Final
 
 from cxrscreen.calibration.calibration import Calibration
 from cxrscreen.model.card import points_table
+from cxrscreen.model.card_section import with_section
 from cxrscreen.model.quantised import QuantizationDocument
 
 _HEADING: Final = "## The int8 model"
-_BEFORE: Final = "## Made with\n"
-#: The section of an earlier one: up to the next heading of its level, or the end.
-_SECTION: Final = re.compile(rf"^{re.escape(_HEADING)}\n.*?(?=^## |\Z)", re.MULTILINE | re.DOTALL)
 
 
 def with_int8_section(
@@ -53,8 +50,4 @@ Beside the float32 model, on the {check.images} screened images of the calibrati
 
 {points_table(calibration)}
 """
-    plain = _SECTION.sub("", card)
-    before, made_with, after = plain.partition(_BEFORE)
-    if not made_with:
-        return f"{before.rstrip()}\n\n{section}"
-    return f"{before.rstrip()}\n\n{section}\n{made_with}{after}"
+    return with_section(card, section)

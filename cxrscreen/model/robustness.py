@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Sequence
 from typing import Annotated, Final, Literal
 
@@ -14,9 +13,6 @@ from cxrscreen.model.document import Sha256
 #: The name of the file in a bundle.
 ROBUSTNESS: Final = "robustness.json"
 _HEADING: Final = "## Under shift"
-_BEFORE: Final = "## Made with\n"
-#: The section of an earlier one: up to the next heading of its level, or the end.
-_SECTION: Final = re.compile(rf"^{re.escape(_HEADING)}\n.*?(?=^## |\Z)", re.MULTILINE | re.DOTALL)
 _Share = Annotated[float, Field(ge=0.0, le=1.0)]
 
 
@@ -77,23 +73,6 @@ class RobustnessDocument(_Strict):
         return (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode()
 
 
-def with_robustness_section(card: str, document: RobustnessDocument) -> str:
-    """Return a model card with the section of the shift benchmark, in place of an earlier one.
-
-    Parameters
-    ----------
-    card
-        Markdown.
-    document
-        Of the same bundle.
-    """
-    before, made_with, after = _SECTION.sub("", card).rstrip("\n").partition(_BEFORE)
-    section = robustness_section(document)
-    if not made_with:
-        return f"{before}\n\n{section}"
-    return f"{before}{section}\n{made_with}{after}\n"
-
-
 def robustness_section(document: RobustnessDocument) -> str:
     """Return the section as Markdown, a heading of the second level first."""
     text = f"""\
@@ -110,6 +89,8 @@ images from elsewhere differ in several ways at once. What is lowest in a column
     if document.diagnostics:
         rows = [[row.name, f"{row.auc:.3f}"] for row in document.diagnostics]
         text += f"""
+### Shortcut audit
+
 What parts of an image are enough. Of the border alone, or of 8 pixels on each side, an AUC far from
 0.5 is not earned by findings:
 

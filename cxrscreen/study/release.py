@@ -17,6 +17,7 @@ from cxrscreen.config import TrainingConfig
 from cxrscreen.data.content import sha256_of
 from cxrscreen.data.dataset import LabelledImage, fingerprint
 from cxrscreen.data.split import Split
+from cxrscreen.evaluation.delong import auc_interval
 from cxrscreen.evaluation.figures import training_curves
 from cxrscreen.evaluation.metrics import confusion, roc_auc
 from cxrscreen.model.bundle import (
@@ -144,6 +145,8 @@ def _bundle(document: BundleDocument, trained: TrainedModel, weights_sha256: str
 
 def _document(config: TrainingConfig, split: Split, trained: TrainedModel) -> BundleDocument:
     labels = np.array([image.label for image in split.validation])
+    patients = [image.patient_key for image in split.validation]
+    interval = auc_interval(labels, trained.validation_logits, clusters=patients)
     probabilities = 1.0 / (1.0 + np.exp(-trained.validation_logits))
     counts = confusion(labels, probabilities, threshold=_THRESHOLD)
     return BundleDocument(
@@ -169,6 +172,7 @@ def _document(config: TrainingConfig, split: Split, trained: TrainedModel) -> Bu
         ),
         metrics=MetricsDocument(
             auc=roc_auc(labels, trained.validation_logits),
+            auc_interval=(interval.low, interval.high),
             recall=counts.recall,
             specificity=counts.specificity,
             **asdict(counts),

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 from cxrscreen.data.dataset import LabelledImage, fingerprint
 from cxrscreen.errors import BundleError
-from cxrscreen.model.bundle import CARD, DOCUMENT, ModelBundle, load_bundle
-from cxrscreen.model.files import sha256_of_file
+from cxrscreen.model.bundle import ModelBundle, load_bundle
 from cxrscreen.model.robustness import (
     ROBUSTNESS,
     RobustnessDocument,
     ShiftFigures,
-    with_robustness_section,
+    robustness_section,
 )
-from cxrscreen.output import new_folder
+from cxrscreen.study.release_card import write_with_section
 from cxrscreen.training.shift_table import ConditionFigures, Figures, overall
 from cxrscreen.training.shifts import DIAGNOSTIC
 
@@ -92,19 +90,8 @@ def write_with_robustness(
     if judged != (bundle.model_fingerprint, bundle.spec.fingerprint()):
         message = f"{source}: the shift benchmark is of another model"
         raise BundleError(message, hint="Run the benchmark on this bundle.")
-    with new_folder(out, force=force) as place:
-        files = dict(bundle.document.files)
-        for name in files:
-            shutil.copyfile(source / name, place / name)
-        card = (source / CARD).read_text(encoding="utf-8")
-        (place / CARD).write_text(
-            with_robustness_section(card, document), encoding="utf-8", newline="\n"
-        )
-        (place / ROBUSTNESS).write_bytes(document.to_bytes())
-        for name in (CARD, ROBUSTNESS):
-            files[name] = sha256_of_file(place / name)
-        changed = bundle.document.model_copy(update={"files": files})
-        (place / DOCUMENT).write_bytes(changed.to_bytes())
+    section = robustness_section(document)
+    write_with_section(source, out, section, {ROBUSTNESS: document.to_bytes()}, force=force)
 
 
 def _row(name: str, family: str, figures: Figures) -> ShiftFigures:

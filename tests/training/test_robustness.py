@@ -24,13 +24,13 @@ from cxrscreen.data.dataset import LabelledImage, fingerprint
 from cxrscreen.data.load import load_split
 from cxrscreen.errors import BundleError, DatasetError
 from cxrscreen.model.bundle import CARD, DEFAULT_BUNDLE, DOCUMENT, ModelBundle, packaged_bundles
+from cxrscreen.model.card_section import with_section
 from cxrscreen.model.document import BundleDocument, PartDocument
 from cxrscreen.model.predictor import Predictor
 from cxrscreen.model.robustness import (
     ROBUSTNESS,
     RobustnessDocument,
     robustness_section,
-    with_robustness_section,
 )
 from cxrscreen.study.bundle_part import bundle_part
 from cxrscreen.study.release_robustness import write_with_robustness
@@ -404,7 +404,7 @@ def test_a_bundle_and_a_page_take_the_results(folder, images, tmp_path, monkeypa
     assert run(monkeypatch, *asked, "--force") == 0
     assert ": AUC" not in capsys.readouterr().err
     assert (cards / "cnn-pediatric" / CARD).read_text(encoding="utf-8") == card
-    assert with_robustness_section("# A card\n", document) == (
+    assert with_section("# A card\n", robustness_section(document)) == (
         f"# A card\n\n{robustness_section(document)}"
     )
     # Another model does not take the results.

@@ -83,6 +83,9 @@ def test_the_bundle_holds_what_it_promises(bundle_folder, tiny):
         assert curves.size[0] > 500
     card = (bundle_folder / "MODEL_CARD.md").read_text()
     assert f"{document.metrics.auc:.4f}" in card
+    low, high = document.metrics.auc_interval
+    assert low < document.metrics.auc <= high
+    assert f"{low:.4f} to {high:.4f}" in card
     # The config that came out is the config that went in, overrides and all.
     assert TrainingConfig.model_validate(document.training.config) == tiny()
 

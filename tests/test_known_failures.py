@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+import io
+import re
+
+import numpy as np
+from PIL import Image
+
+from cxrscreen import load_bundle
+from cxrscreen.model.bundle import CARD
+from cxrscreen.vocabulary import Decision
+from tools import known_failures
+
+
+def test_the_card_tells_which_phantoms_are_judged_wrongly(monkeypatch, tmp_path, capsys):
+    kinds = tuple(
+        kind
+        for kind in known_failures.KINDS
+        if kind.name in {"consolidation and patches", "normal, a fiftieth of the dose"}
+    )
+    monkeypatch.setattr(known_failures, "KINDS", kinds)
+    asked = ["cnn-pediatric", "--children", "2", "--cards", str(tmp_path / "cards")]
+    monkeypatch.setattr("sys.argv", ["known_failures", *asked])
+    assert known_failures.main() == 0
+    said = capsys.readouterr().out
+    after = load_bundle(tmp_path / "cards" / "cnn-pediatric")
+    before = load_bundle("cnn-pediatric")
+    assert after.model_fingerprint == before.model_fingerprint
+    assert after.calibration.document == before.calibration.document
+    card = (tmp_path / "cards" / "cnn-pediatric" / CARD).read_text(encoding="utf-8")
+    assert said in card
+    assert card.count(known_failures.HEADING) == 1
+
+    found = known_failures.look(after, children=2)
+    assert [one.kind for one in found] == list(kinds)
+    for one in found:
+        right = Decision.POSITIVE if one.kind.pneumonia else Decision.NEGATIVE
+        wrong = {place for place in one.judged if one.rows[place].decision is not right}
+        assert set(one.wrong) == wrong
+        counted = re.search(rf"\| {one.kind.name} \| \w+ \| (\d+) of (\d+) \|", card)
+        assert counted is not None
+        assert [int(number) for number in counted.groups()] == [len(wrong), len(one.judged)]
+    if any(one.wrong for one in found):
+        picture = np.asarray(Image.open(io.BytesIO(known_failures.draw(found))).convert("L"))
+        assert picture.std() > 20
+        assert known_failures.PICTURE in after.document.files
+
+
+def test_the_phantoms_of_a_kind_are_the_same_every_time():
+    kind = known_failures.KINDS[0]
+    first, again, other = (known_failures.radiograph(kind, number) for number in (0, 0, 1))
+    np.testing.assert_array_equal(first, again)
+    assert (first != other).any()
