@@ -8,6 +8,7 @@ from pathlib import Path
 
 from cxrscreen.model.bundle import CARD, DOCUMENT, load_bundle
 from cxrscreen.model.card_section import with_section
+from cxrscreen.model.document import BundleDocument
 from cxrscreen.model.files import sha256_of_file
 from cxrscreen.output import new_folder
 
@@ -39,16 +40,41 @@ def write_with_section(
     OutputError
         ``out`` exists already or cannot be written.
     """
-    bundle = load_bundle(source)
+    card = (source / CARD).read_text(encoding="utf-8")
+    document = load_bundle(source).document
+    write_with_card(source, out, with_section(card, section), document, added, force=force)
+
+
+def write_with_card(  # noqa: PLR0913 - what is read, and what is put in its place
+    source: Path,
+    out: Path,
+    card: str,
+    document: BundleDocument,
+    added: Mapping[str, bytes] | None = None,
+    *,
+    force: bool = False,
+) -> None:
+    """Write a copy of a bundle with another card.
+
+    Parameters
+    ----------
+    source, out, force
+        As in :func:`write_with_section`.
+    card
+        Markdown.
+    document
+        That of the bundle, which may say more of the training than it did.
+    added
+        Names and contents of files to add or replace.
+    """
     with new_folder(out, force=force) as place:
-        files = dict(bundle.document.files)
+        files = dict(document.files)
         for name in files:
             shutil.copyfile(source / name, place / name)
-        card = (source / CARD).read_text(encoding="utf-8")
-        (place / CARD).write_text(with_section(card, section), encoding="utf-8", newline="\n")
-        for name, content in added.items():
+        (place / CARD).write_text(card, encoding="utf-8", newline="\n")
+        for name, content in (added or {}).items():
             (place / name).write_bytes(content)
-        for name in (CARD, *added):
+        for name in (CARD, *(added or ())):
             files[name] = sha256_of_file(place / name)
-        changed = bundle.document.model_copy(update={"files": files})
+        changed = document.model_copy(update={"files": files})
         (place / DOCUMENT).write_bytes(changed.to_bytes())

@@ -9,7 +9,7 @@ from PIL import Image
 from cxrscreen import load_bundle
 from cxrscreen.model.bundle import CARD
 from cxrscreen.vocabulary import Decision
-from tools import known_failures
+from tools import known_failures, refresh_cards
 
 
 def test_the_card_tells_which_phantoms_are_judged_wrongly(monkeypatch, tmp_path, capsys):
@@ -51,3 +51,23 @@ def test_the_phantoms_of_a_kind_are_the_same_every_time():
     first, again, other = (known_failures.radiograph(kind, number) for number in (0, 0, 1))
     np.testing.assert_array_equal(first, again)
     assert (first != other).any()
+
+
+def test_a_refreshed_card_says_more_and_decides_the_same(monkeypatch, tmp_path, real_data, capsys):
+    data = real_data / "data" / "pediatric_cxr_224" / "train"
+    asked = ["cnn-pediatric", "--data", str(data), "--cards", str(tmp_path / "cards")]
+    monkeypatch.setattr("sys.argv", ["refresh_cards", *asked])
+    assert refresh_cards.main() == 0
+    before, after = load_bundle("cnn-pediatric"), load_bundle(tmp_path / "cards" / "cnn-pediatric")
+    assert after.model_fingerprint == before.model_fingerprint
+    assert after.calibration.document == before.calibration.document
+    metrics = after.document.metrics
+    low, high = metrics.auc_interval
+    assert low < metrics.auc == before.document.metrics.auc < high
+    card = (tmp_path / "cards" / "cnn-pediatric" / CARD).read_text(encoding="utf-8")
+    assert f"{low:.4f} to {high:.4f}" in card
+    assert "cxrscreen calibrate --bundle cnn-pediatric" in card
+    # A second time it is refused, and what is there stays.
+    assert refresh_cards.main() == 2
+    assert "already exists" in capsys.readouterr().err
+    assert load_bundle(tmp_path / "cards" / "cnn-pediatric").sha256 == after.sha256
