@@ -157,10 +157,12 @@ def _share(top: int, low: float, high: float) -> str:
 
 
 def _percentiles(grey: NDArray[np.float32]) -> tuple[float, float]:
-    # Sorting a hundred million values takes long; every so many of them tell as much.
-    sample = np.sort(grey.ravel()[:: max(grey.size // 1_000_000, 1)])
+    # A hundred million values take long; every so many of them tell as much.
+    sample = grey.ravel()[:: max(grey.size // 1_000_000, 1)]
     low, high = (percent / 100 * (sample.size - 1) for percent in _PERCENTILES)
-    return float(sample[math.floor(low)]), float(sample[math.ceil(high)])
+    places = math.floor(low), math.ceil(high)
+    parted = np.partition(sample, places)
+    return float(parted[places[0]]), float(parted[places[1]])
 
 
 def _grey(samples: Samples) -> tuple[NDArray[np.float32], float]:
