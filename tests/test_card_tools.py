@@ -69,5 +69,5 @@ def test_a_refreshed_card_says_more_and_decides_the_same(monkeypatch, tmp_path, 
     assert "cxrscreen calibrate --bundle cnn-pediatric" in card
     # A second time it is refused, and what is there stays.
     assert refresh_cards.main() == 2
-    assert "already exists" in capsys.readouterr().err
+    assert "exists already" in capsys.readouterr().err
     assert load_bundle(tmp_path / "cards" / "cnn-pediatric").sha256 == after.sha256
