@@ -18,6 +18,7 @@ from cxrscreen.intake.raster.jpeg_check import JpegDamageError, JpegFile, parse
 _LOSSLESS: Final = 3
 _LEFT: Final = 1
 _SIZES: Final = 17
+_FILL: Final = 0xFF
 _WHOLE_RANGE: Final = 16
 # As many rows at a time as stay in a core's cache.
 _VALUES_AT_ONCE: Final = 1 << 17
@@ -57,8 +58,10 @@ def require_whole_lossless(content: bytes, values: NDArray[np.integer]) -> bool:
         message = "a difference of the scan has no code"
         raise JpegDamageError(message)
     used = sum(count * length for count, length in zip(counts, lengths, strict=True))
-    stuffed = content.count(b"\xff\0", scan.data.start, scan.data.stop)
-    left = 8 * (scan.data.stop - scan.data.start - stuffed) - used
+    data = np.frombuffer(content, dtype=np.uint8)[scan.data]
+    # Behind each 0xFF of the codes stands a zero that is not part of them.
+    stuffed = int(np.count_nonzero(data[np.flatnonzero(data[:-1] == _FILL) + 1] == 0))
+    left = 8 * (data.size - stuffed) - used
     if not 0 <= left < 8:  # noqa: PLR2004 - what is left fills the last byte
         message = "the codes of the scan do not end where its data end"
         raise JpegDamageError(message)
