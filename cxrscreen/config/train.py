@@ -9,6 +9,7 @@ from pydantic import Field
 from cxrscreen.config.schema import Fraction, Strict
 
 Weight = Annotated[float, Field(gt=0.0)]
+GreyLevelsName = Literal["as_is", "percentiles", "equalise"]
 
 
 class PhaseConfig(Strict):
@@ -26,6 +27,12 @@ class PhaseConfig(Strict):
     """Apply the random transforms."""
     size_px: Annotated[int, Field(ge=0, le=1024)] = 0
     """Side to which training images are reduced in this phase; 0 for that of preprocessing."""
+    grey_levels: Annotated[GreyLevelsName | None, Field(exclude_if=lambda value: value is None)] = (
+        # Bundles that are older than the choice keep their hash.
+        None
+    )
+    """Of training images in this phase; ``null`` for those of preprocessing. Validation images have
+    those of preprocessing in every phase."""
 
 
 class TrainConfig(Strict):

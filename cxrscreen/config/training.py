@@ -14,7 +14,7 @@ from cxrscreen.config.data import DataConfig
 from cxrscreen.config.network import NetworkConfig, ScratchCNNConfig
 from cxrscreen.config.override import overridden
 from cxrscreen.config.schema import Fraction, Strict, describe_validation_error
-from cxrscreen.config.train import TrainConfig
+from cxrscreen.config.train import GreyLevelsName, TrainConfig
 from cxrscreen.errors import ConfigError
 
 WeightsPrecision = Literal["float32", "float16"]
@@ -29,7 +29,7 @@ class PreprocessConfig(Strict):
     std: Annotated[float, Field(gt=0.0)] = 0.25
     channels: Annotated[int, Field(ge=1, le=3)] = 3
     grey_levels: Annotated[
-        Literal["as_is", "percentiles", "equalise"],
+        GreyLevelsName,
         # Bundles that are older than the choice keep their hash.
         Field(exclude_if=lambda value: value == "as_is"),
     ] = "as_is"

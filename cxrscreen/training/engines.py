@@ -25,6 +25,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from cxrscreen.config import PhaseConfig, TrainingConfig
 from cxrscreen.model.network import parameter_groups
+from cxrscreen.preprocess import GreyLevels
 from cxrscreen.training.batches import BatchPreparation
 from cxrscreen.training.history import Observer, Recorder
 from cxrscreen.training.loading import EpochSampler, derived_seed
@@ -214,10 +215,12 @@ class _Follower:
     def on_epoch_started(self, engine: Any) -> None:  # noqa: ANN401 - ignite publishes no types
         # Not zero after a checkpoint in the middle of the epoch.
         done = engine.state.iteration % self._steps
+        settings = self._run.config.train.phases[self._phase.number - 1]
         self._run.sampler.start(
             self._phase.first_epoch + engine.state.epoch,
             skip_batches=done,
-            augment=self._run.config.train.phases[self._phase.number - 1].augment,
+            augment=settings.augment,
+            grey_levels=GreyLevels(settings.grey_levels) if settings.grey_levels else None,
         )
         self._images, self._started_s = 0, time.monotonic()
 

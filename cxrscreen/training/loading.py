@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Hashable, Iterator, Mapping, Sequence, Sized
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -26,6 +26,7 @@ from cxrscreen.config import TrainConfig, TrainingConfig
 from cxrscreen.data.dataset import LabelledImage
 from cxrscreen.errors import ConfigError, DatasetError
 from cxrscreen.model.document import preprocess_spec
+from cxrscreen.preprocess import GreyLevels, PreprocessSpec
 from cxrscreen.training.appearance import Appearance, appearances
 from cxrscreen.training.augment import needs_donors, random_transforms
 from cxrscreen.training.transforms import (
@@ -39,8 +40,25 @@ KEYS = ("image",)
 ERROR = "error"
 #: The draw number of an image that shall be left as it is.
 AS_IT_IS = -1
-Draw = tuple[int, int]
 _CACHE_THREADS = 2
+
+
+class Draw(NamedTuple):
+    """Which image, and what becomes of it.
+
+    Attributes
+    ----------
+    image
+        Its place in its part.
+    number
+        Unique in the run, or ``AS_IT_IS``.
+    grey_levels
+        As what they are given to the network.
+    """
+
+    image: int
+    number: int
+    grey_levels: GreyLevels
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +83,6 @@ ALONE = Share()
 class EpochSampler(Sampler[Draw]):
     """The order of the training images, a function of seed and epoch alone.
 
-    Yields an index and a draw number that is unique in the run.
-
     Parameters
     ----------
     labels
@@ -75,20 +91,37 @@ class EpochSampler(Sampler[Draw]):
         Batch size (of all processes together), seed, balanced sampling.
     share
         Of this process.
+    grey_levels
+        Of images for which a phase says nothing else.
     """
 
-    def __init__(self, labels: Sequence[int], config: TrainConfig, share: Share = ALONE) -> None:
+    def __init__(
+        self,
+        labels: Sequence[int],
+        config: TrainConfig,
+        share: Share = ALONE,
+        *,
+        grey_levels: GreyLevels = GreyLevels.AS_IS,
+    ) -> None:
         self._labels = torch.tensor(labels)
         self._batch_size = config.batch_size
         self._seed = config.seed
         self._balanced = config.balanced_sampling
         self._rank, self._processes = share.rank, share.processes
         self._epoch, self._skip, self._augment = 0, 0, True
+        self._usual_levels = self._grey_levels = grey_levels
         # A last batch of one image would leave batch norm without a variance.
         unit = config.batch_size if len(labels) >= config.batch_size else share.processes
         self._used = len(labels) // unit * unit
 
-    def start(self, epoch: int, *, skip_batches: int = 0, augment: bool = True) -> None:
+    def start(
+        self,
+        epoch: int,
+        *,
+        skip_batches: int = 0,
+        augment: bool = True,
+        grey_levels: GreyLevels | None = None,
+    ) -> None:
         """Go to an epoch, counted from 1 over the whole run; pass over its first batches.
 
         Parameters
@@ -99,8 +132,11 @@ class EpochSampler(Sampler[Draw]):
             How many have been done already.
         augment
             Whether images shall be drawn at random or left as they are.
+        grey_levels
+            As what images are given to the network; ``None`` for as what they are screened.
         """
         self._epoch, self._skip, self._augment = epoch, skip_batches * self._batch_size, augment
+        self._grey_levels = grey_levels or self._usual_levels
 
     def __iter__(self) -> Iterator[Draw]:
         generator = torch.Generator().manual_seed(derived_seed(self._seed, self._epoch))
@@ -113,7 +149,8 @@ class EpochSampler(Sampler[Draw]):
             order = torch.randperm(count, generator=generator).tolist()
         first = self._epoch * count
         for place in range(self._skip + self._rank, self._used, self._processes):
-            yield order[place], first + place if self._augment else AS_IT_IS
+            number = first + place if self._augment else AS_IT_IS
+            yield Draw(order[place], number, self._grey_levels)
 
     def __len__(self) -> int:
         # Of a whole epoch: where it begins in the middle is nobody's measure of an epoch.
@@ -128,29 +165,32 @@ class DrawnDataset(TorchDataset[dict[Hashable, Any]]):
     base
         The deterministic part: resized images.
     random
-        Transforms that follow it.
+        Transforms that follow it, of which each is ``Randomizable``.
+    spec
+        Of the network's input, but for the grey levels, which the draw names.
     seed
         Of the run.
-    shape
-        ``(C, S, S)`` of a sample.
     """
 
     def __init__(
-        self, base: Sized, random: Compose, *, seed: int, shape: tuple[int, int, int]
+        self, base: Sized, random: Sequence[Transform], spec: PreprocessSpec, *, seed: int
     ) -> None:
         self._base: Any = base
         self._random = random
+        self._closing = {
+            levels: NormaliseRadiographd(KEYS, replace(spec, grey_levels=levels))
+            for levels in GreyLevels
+        }
         self._seed = seed
-        self._shape = shape
+        self._shape = (spec.channels, spec.size_px, spec.size_px)
 
     def __len__(self) -> int:
         return len(self._base)
 
     def __getitem__(self, draw: Draw) -> dict[Hashable, Any]:
-        """Return the sample of an index and a draw number, or one that tells of its error."""
-        index, number = draw
+        """Return the sample of a draw, or one that tells of its error."""
         try:
-            sample: Mapping[Hashable, Any] = self._base[index]
+            sample: Mapping[Hashable, Any] = self._base[draw.image]
         except RuntimeError as error:
             # What a worker process raises has lost its type: it travels as a value.
             named = dataset_error(error)
@@ -158,13 +198,12 @@ class DrawnDataset(TorchDataset[dict[Hashable, Any]]):
                 raise
             return {"image": torch.zeros(self._shape), "label": torch.zeros(1), ERROR: str(named)}
         result: Any = dict(sample)
-        for transform in self._random.transforms:
+        for transform in self._random if draw.number != AS_IT_IS else ():
             if isinstance(transform, Randomizable):
-                if number == AS_IT_IS:
-                    continue
                 # One of them draws for the whole chain; MONAI takes seeds of 32 bits.
-                transform.set_random_state(seed=derived_seed(self._seed, number) & 0xFFFFFFFF)
+                transform.set_random_state(seed=derived_seed(self._seed, draw.number) & 0xFFFFFFFF)
             result = transform(result)
+        result = self._closing[draw.grey_levels](result)
         result[ERROR] = ""
         return dict(result)
 
@@ -202,19 +241,12 @@ def training_loader(
             f"train.batch_size {train.batch_size} cannot be shared by {share.processes} processes"
         )
         raise ConfigError(message, hint="Take a multiple of the number of processes.")
-    sampler = EpochSampler([image.label for image in images], train, share)
+    labels = [image.label for image in images]
+    sampler = EpochSampler(labels, train, share, grey_levels=spec.grey_levels)
     base = resized_images(images, config, cache_folder)
     donors = _donors(base) if needs_donors(config.augment) else ()
-    transforms: list[Transform] = [
-        *random_transforms(config.augment, size_px=spec.size_px, donors=donors),
-        NormaliseRadiographd(KEYS, spec),
-    ]
-    dataset = DrawnDataset(
-        base,
-        Compose(transforms),
-        seed=train.seed,
-        shape=(spec.channels, spec.size_px, spec.size_px),
-    )
+    random = random_transforms(config.augment, size_px=spec.size_px, donors=donors)
+    dataset = DrawnDataset(base, random, spec, seed=train.seed)
     loader = DataLoader(
         dataset,
         batch_size=train.batch_size // share.processes,
@@ -265,13 +297,11 @@ def validation_loader(
         raise ConfigError(message, hint="Take fewer processes, or validate on more images.")
     spec = preprocess_spec(config.preprocess)
     base = resized_images(images[share.rank :: share.processes], config, cache_folder)
-    plain = Compose([NormaliseRadiographd(KEYS, spec)])
-    shape = (spec.channels, spec.size_px, spec.size_px)
-    dataset = DrawnDataset(base, plain, seed=0, shape=shape)
+    dataset = DrawnDataset(base, (), spec, seed=0)
     return DataLoader(
         dataset,
         batch_size=config.train.batch_size,
-        sampler=[(index, 0) for index in range(len(base))],
+        sampler=[Draw(index, AS_IT_IS, spec.grey_levels) for index in range(len(base))],
         # From memory, a process would cost more than it does.
         num_workers=0 if config.train.cache == "memory" else config.train.loader_workers,
     )

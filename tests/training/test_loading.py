@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cxrscreen.config import TrainConfig
+from cxrscreen.preprocess import GreyLevels
 from cxrscreen.training.loading import (
     EpochSampler,
     Share,
@@ -44,7 +45,7 @@ def test_processes_share_each_batch_and_nothing_is_drawn_twice(
     assert len({len(share) for share in drawn}) == 1
     together = [draw for place in zip(*drawn, strict=True) for draw in place]
     assert together == list(whole)[: len(together)]
-    indices = [index for index, _ in together]
+    indices = [draw.image for draw in together]
     assert len(set(indices)) == len(indices)
     if count >= train.batch_size:
         assert len(together) == count // train.batch_size * train.batch_size
@@ -69,9 +70,9 @@ def test_epochs_differ_and_repeat():
         sampler.start(epoch)
         orders.append(list(sampler))
     assert orders[0] == orders[2]
-    assert [i for i, _ in orders[0]] != [i for i, _ in orders[1]]
+    assert [draw.image for draw in orders[0]] != [draw.image for draw in orders[1]]
     # No draw number comes twice in a run: no image is distorted twice in the same way.
-    assert not {n for _, n in orders[0]} & {n for _, n in orders[1]}
+    assert not {draw.number for draw in orders[0]} & {draw.number for draw in orders[1]}
 
 
 def test_balanced_sampling_draws_both_classes_equally_often():
@@ -80,7 +81,7 @@ def test_balanced_sampling_draws_both_classes_equally_often():
     positives = []
     for epoch in range(1, 11):
         sampler.start(epoch)
-        positives += [labels[index] for index, _ in sampler]
+        positives += [labels[draw.image] for draw in sampler]
     # 10,000 fair draws: five standard deviations are 0.025.
     assert abs(np.mean(positives) - 0.5) < 0.025
 
@@ -110,6 +111,26 @@ def test_images_are_left_as_they_are_where_a_phase_asks_for_it(tiny, tiny_split)
     plain_sampler.start(2)
     left, plain = (torch.cat([batch["image"] for batch in each]) for each in (loader, plain_loader))
     assert torch.equal(left, plain)
+
+
+def test_a_phase_may_have_grey_levels_of_its_own(tiny, tiny_split):
+    equalised = tiny("augment={}", "preprocess.grey_levels=equalise")
+    loaders = {
+        "as screened": training_loader(tiny_split.training, equalised),
+        "of the phase": training_loader(tiny_split.training, equalised),
+        "never equalised": training_loader(tiny_split.training, tiny("augment={}")),
+    }
+
+    def epoch(name: str, **settings: GreyLevels) -> torch.Tensor:
+        loader, sampler = loaders[name]
+        sampler.start(1, **settings)
+        return torch.cat([batch["image"] for batch in loader])
+
+    as_is = epoch("of the phase", grey_levels=GreyLevels.AS_IS)
+    assert torch.equal(as_is, epoch("never equalised"))
+    assert not torch.equal(as_is, epoch("as screened"))
+    # The next phase says nothing, and gets those of screening again.
+    assert torch.equal(epoch("of the phase"), epoch("as screened"))
 
 
 def test_validation_images_are_those_of_screening_in_order(tiny, tiny_split):
