@@ -8,6 +8,8 @@ from PIL import Image
 
 from cxrscreen import load_bundle
 from cxrscreen.model.bundle import CARD
+from cxrscreen.model.card import model_card
+from cxrscreen.model.document import PretrainedDocument
 from cxrscreen.vocabulary import Decision
 from tools import known_failures, refresh_cards
 
@@ -51,6 +53,23 @@ def test_the_phantoms_of_a_kind_are_the_same_every_time():
     first, again, other = (known_failures.radiograph(kind, number) for number in (0, 0, 1))
     np.testing.assert_array_equal(first, again)
     assert (first != other).any()
+
+
+def test_the_card_tells_which_stages_began_with_other_weights(packaged):
+    document, calibration = packaged.document, packaged.calibration
+
+    def card(stages: tuple[str, ...]) -> str:
+        start = PretrainedDocument(source="first.safetensors", sha256="0" * 64, filled=stages)
+        training = document.training.model_copy(update={"pretrained": start})
+        return model_card(document.model_copy(update={"training": training}), calibration)
+
+    every = document.network.stages
+    some = card(every[:2])
+    assert f"`first.safetensors` in {every[0]}, {every[1]}\n" in some
+    assert "the other stages began fresh" in some
+    whole = card(every)
+    assert "`first.safetensors` in every stage\n" in whole
+    assert "fresh" not in whole
 
 
 def test_a_refreshed_card_says_more_and_decides_the_same(monkeypatch, tmp_path, real_data, capsys):

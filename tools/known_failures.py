@@ -27,13 +27,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from cxrscreen import load_bundle, screen
-from cxrscreen.errors import CxrScreenError
-from cxrscreen.model.bundle import ModelBundle, packaged_bundles
+from cxrscreen.model.bundle import ModelBundle
 from cxrscreen.output import check_writable, is_bundle
 from cxrscreen.records import ScreenRow
 from cxrscreen.study.release_card import write_with_section
 from cxrscreen.vocabulary import Decision
 from tools.phantom import Anatomy, Opacity, project, sample_anatomy
+from tools.running import exit_code
 
 PICTURE: Final = "known_failures.png"
 HEADING: Final = "## Known failures"
@@ -241,9 +241,7 @@ def draw(found: Sequence[Found]) -> bytes:
 
 def _main(arguments: argparse.Namespace) -> None:
     for name in arguments.bundles:
-        folder = Path(name)
-        folder = folder if folder.is_dir() else packaged_bundles().get(name, folder)
-        bundle = load_bundle(folder)
+        bundle = load_bundle(name)
         found = look(bundle, arguments.children)
         text = section(bundle, found)
         sys.stdout.write(text)
@@ -253,7 +251,7 @@ def _main(arguments: argparse.Namespace) -> None:
         out.parent.mkdir(parents=True, exist_ok=True)
         check_writable(out, force=arguments.force, replaceable=is_bundle)
         added = {PICTURE: draw(found)} if any(one.wrong for one in found) else {}
-        write_with_section(folder, out, text, added, force=arguments.force)
+        write_with_section(bundle, out, text, added, force=arguments.force)
 
 
 def main() -> int:
@@ -265,12 +263,8 @@ def main() -> int:
     )
     parser.add_argument("--children", type=int, default=_CHILDREN, help="of each kind")
     parser.add_argument("--force", action="store_true", help="replace bundles in --cards")
-    try:
-        _main(parser.parse_args())
-    except CxrScreenError as error:
-        sys.stderr.write(f"{error}\n")
-        return 2
-    return 0
+    arguments = parser.parse_args()
+    return exit_code("known_failures", lambda: _main(arguments))
 
 
 if __name__ == "__main__":

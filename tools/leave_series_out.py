@@ -30,11 +30,12 @@ from cxrscreen.data.load import load_labelled
 from cxrscreen.data.series import NORMAL_SERIES, PNEUMONIA_SERIES, series_place
 from cxrscreen.data.split import Split
 from cxrscreen.data.split_file import is_our_split_file, write_split_file
-from cxrscreen.errors import CxrScreenError, DatasetError, UsageError
+from cxrscreen.errors import DatasetError, UsageError
 from cxrscreen.output import check_writable
 from cxrscreen.preprocess import PreprocessSpec
 from cxrscreen.training.robustness import read_resized
 from cxrscreen.training.shifts import FRAME_SHARE
+from tools.running import exit_code
 
 _GROUPS: Final = 6
 
@@ -140,12 +141,8 @@ def _main(arguments: argparse.Namespace) -> None:
 
 def main() -> int:
     """Write the files or the table; one line and an exit code if that is not possible."""
-    try:
-        _main(_arguments())
-    except CxrScreenError as error:
-        sys.stderr.write(f"leave_series_out: {error.one_line()}\n")
-        return error.exit_code
-    return 0
+    arguments = _arguments()
+    return exit_code("leave_series_out", lambda: _main(arguments))
 
 
 if __name__ == "__main__":

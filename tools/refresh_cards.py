@@ -16,10 +16,10 @@ from typing import Final
 
 import torch
 
-from cxrscreen.errors import BundleError, CxrScreenError
+from cxrscreen.errors import BundleError
 from cxrscreen.evaluation.delong import auc_interval
 from cxrscreen.evaluation.metrics import roc_auc
-from cxrscreen.model.bundle import ModelBundle, load_bundle, packaged_bundles
+from cxrscreen.model.bundle import ModelBundle, load_bundle
 from cxrscreen.model.card import model_card
 from cxrscreen.model.document import BundleDocument
 from cxrscreen.model.int8_card import with_int8_section
@@ -28,6 +28,7 @@ from cxrscreen.study.bundle_part import bundle_part
 from cxrscreen.study.release_card import write_with_card
 from cxrscreen.training.robustness import Judge, distorted_logits, read_resized
 from cxrscreen.vocabulary import DEFAULT_ENGINE, Engine
+from tools.running import exit_code
 
 # Training may have computed in another precision.
 _SAME_AUC: Final = 1e-3
@@ -64,14 +65,12 @@ def refreshed(bundle: ModelBundle, data: Path) -> tuple[BundleDocument, str]:
 
 def _main(arguments: argparse.Namespace) -> None:
     for name in arguments.bundles:
-        folder = Path(name)
-        folder = folder if folder.is_dir() else packaged_bundles().get(name, folder)
-        bundle = load_bundle(folder)
+        bundle = load_bundle(name)
         out = arguments.cards / bundle.name
         out.parent.mkdir(parents=True, exist_ok=True)
         check_writable(out, force=arguments.force, replaceable=is_bundle)
         document, card = refreshed(bundle, arguments.data)
-        write_with_card(folder, out, card, document, force=arguments.force)
+        write_with_card(bundle, out, card, document, force=arguments.force)
         sys.stdout.write(f"{out}\n")
 
 
@@ -84,12 +83,8 @@ def main() -> int:
         "--cards", type=Path, required=True, metavar="FOLDER", help="where to write them"
     )
     parser.add_argument("--force", action="store_true", help="replace bundles in --cards")
-    try:
-        _main(parser.parse_args())
-    except CxrScreenError as error:
-        sys.stderr.write(f"{error}\n")
-        return 2
-    return 0
+    arguments = parser.parse_args()
+    return exit_code("refresh_cards", lambda: _main(arguments))
 
 
 if __name__ == "__main__":

@@ -17,8 +17,8 @@ from typing import Final
 from scipy.special import logit
 
 from cxrscreen.data.dataset import LabelledImage, fingerprint
-from cxrscreen.errors import CxrScreenError, UsageError
-from cxrscreen.model.bundle import ModelBundle, load_bundle, packaged_bundles
+from cxrscreen.errors import UsageError
+from cxrscreen.model.bundle import ModelBundle, load_bundle
 from cxrscreen.model.predictor import choose_device
 from cxrscreen.output import check_writable, is_bundle, new_file
 from cxrscreen.preprocess import Fit
@@ -37,6 +37,7 @@ from cxrscreen.training.shift_table import (
 )
 from tools.robustness_journal import Journal, Study
 from tools.robustness_table import Column, tables, with_tables
+from tools.running import exit_code
 
 _BOTH: Final = 2
 #: Of each class as many: what a ResNet50 judges a dozen times in one and a half minutes.
@@ -207,8 +208,7 @@ def _main(arguments: argparse.Namespace) -> None:
     arguments.source = _checked(arguments)
     journal, shelf = Journal(arguments.json), Shelf()
     page = None if arguments.page is None else with_tables(arguments.page, "")
-    folders = [_folder(name) for name in arguments.bundles]
-    bundles = [load_bundle(folder) for folder in folders]
+    bundles = [load_bundle(name) for name in arguments.bundles]
     # All of them before the first is judged: what can be wrong is found early.
     parts = [
         _chosen(bundle_part(bundle, arguments.source, arguments.part), arguments)
@@ -225,12 +225,10 @@ def _main(arguments: argparse.Namespace) -> None:
         run(bundle, images, arguments, journal, shelf)
         for bundle, images in zip(bundles, parts, strict=True)
     ]
-    for bundle, folder, out, images, study in zip(
-        bundles, folders, outs, parts, studies, strict=True
-    ):
+    for bundle, out, images, study in zip(bundles, outs, parts, studies, strict=True):
         if out is not None:
             document = robustness_document(bundle, study.part, images, study.rows)
-            write_with_robustness(folder, out, document, force=arguments.force)
+            write_with_robustness(bundle, out, document, force=arguments.force)
     text = tables([_column(one) for one in studies])
     if page is not None:
         _write(arguments.page, with_tables(arguments.page, text), force=True)
@@ -238,12 +236,6 @@ def _main(arguments: argparse.Namespace) -> None:
         _write(arguments.out, text, force=False)
     elif page is None:
         sys.stdout.write(text)
-
-
-def _folder(name: str) -> Path:
-    """Return the folder of a bundle: of a folder of that name first, else of a packaged one."""
-    folder = Path(name)
-    return folder if folder.is_dir() else packaged_bundles().get(name, folder)
 
 
 def _write(path: Path, text: str, *, force: bool) -> None:
@@ -267,12 +259,8 @@ def _column(study: Study) -> Column:
 
 def main() -> int:
     """Run the study; one line and 2 if it cannot."""
-    try:
-        _main(_arguments())
-    except CxrScreenError as error:
-        sys.stderr.write(f"robustness: {error.one_line()}\n")
-        return error.exit_code
-    return 0
+    arguments = _arguments()
+    return exit_code("robustness", lambda: _main(arguments))
 
 
 if __name__ == "__main__":

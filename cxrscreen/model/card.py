@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from cxrscreen.calibration.calibration import Calibration
@@ -21,6 +22,11 @@ _PUBLISHED: Final = {
     ),
     "0676ba61b6795bbe1773cffd859882e5e297624d384b6993f7c9e683e722fb8a": (
         "torchvision's ResNet50 IMAGENET1K_V1, trained on ImageNet-1k, BSD 3-Clause licence"
+    ),
+    "db184f38c338f1a4b5a5b6a38a7332225af8961e06ec2ab89a576ba18520c3c6": (
+        "the first release of resnet50-pediatric, trained on the same training part with grey\n"
+        "levels as they are; it began with the stem and layers 1 to 3 of a ResNet50 trained on\n"
+        "ImageNet-1k, the weights that Keras ships under the MIT licence"
     ),
 }
 
@@ -42,6 +48,7 @@ def model_card(document: BundleDocument, calibration: Calibration) -> str:
         )
         if part is not None
     )
+    start = _start(training, document.network.stages)
     limitations = "".join(f"- {text}\n" for text in use.limitations)
     versions = ", ".join(f"{name} {number}" for name, number in training.versions.items())
     return f"""\
@@ -68,7 +75,7 @@ warning.
 | --- | --- | --- | --- |
 {parts}
 
-{_start(training)}As far as the data tell patients apart, none is in two parts. Class weights in
+{start}As far as the data tell patients apart, none is in two parts. Class weights in
 the loss: {negative:.2f} for normal, {positive:.2f} for pneumonia. {training.epochs_run} epochs with
 seed {training.config["train"]["seed"]}; {_kept(training)}. The whole
 configuration and the fingerprints of the parts stand in `bundle.json`, the course of training in
@@ -107,16 +114,18 @@ cxrscreen screen ./export --out report.csv --bundle {document.name} --calibratio
 """
 
 
-def _start(training: TrainingDocument) -> str:
+def _start(training: TrainingDocument, stages: Sequence[str]) -> str:
     """Return where the first weights came from, as a paragraph; empty if from chance."""
     if training.pretrained is None:
         return ""
     start = training.pretrained
     known = _PUBLISHED.get(start.sha256)
+    whole = set(start.filled) == set(stages)
     return (
-        f"Training began with the weights of `{start.source}` in {', '.join(start.filled)}\n"
-        f"(SHA-256 `{start.sha256}`{f':{chr(10)}{known}' if known else ''}); the other stages "
-        "began fresh.\n\n"
+        f"Training began with the weights of `{start.source}` in "
+        f"{'every stage' if whole else ', '.join(start.filled)}\n"
+        f"(SHA-256 `{start.sha256}`{f':{chr(10)}{known}' if known else ''})"
+        f"{'' if whole else '; the other stages began fresh'}.\n\n"
     )
 
 

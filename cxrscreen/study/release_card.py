@@ -6,7 +6,8 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from cxrscreen.model.bundle import CARD, DOCUMENT, load_bundle
+from cxrscreen.errors import BundleError
+from cxrscreen.model.bundle import CARD, DOCUMENT, ModelBundle
 from cxrscreen.model.card_section import with_section
 from cxrscreen.model.document import BundleDocument
 from cxrscreen.model.files import sha256_of_file
@@ -14,7 +15,7 @@ from cxrscreen.output import new_folder
 
 
 def write_with_section(
-    source: Path, out: Path, section: str, added: Mapping[str, bytes], *, force: bool = False
+    bundle: ModelBundle, out: Path, section: str, added: Mapping[str, bytes], *, force: bool = False
 ) -> None:
     """Write a copy of a bundle with a further section in its card, and the files it tells of.
 
@@ -22,8 +23,8 @@ def write_with_section(
 
     Parameters
     ----------
-    source
-        Folder of a bundle.
+    bundle
+        As it was read from its folder.
     out
         Folder to make; it appears as a whole or not at all.
     section
@@ -31,22 +32,21 @@ def write_with_section(
     added
         Names and contents of files to add or replace.
     force
-        Replace a bundle that stands at ``out``, which may be ``source``.
+        Replace a bundle that stands at ``out``, which may be this one.
 
     Raises
     ------
     BundleError
-        The bundle is damaged.
+        The bundle was read from no folder.
     OutputError
         ``out`` exists already or cannot be written.
     """
-    card = (source / CARD).read_text(encoding="utf-8")
-    document = load_bundle(source).document
-    write_with_card(source, out, with_section(card, section), document, added, force=force)
+    card = (_folder(bundle) / CARD).read_text(encoding="utf-8")
+    write_with_card(bundle, out, with_section(card, section), bundle.document, added, force=force)
 
 
 def write_with_card(  # noqa: PLR0913 - what is read, and what is put in its place
-    source: Path,
+    bundle: ModelBundle,
     out: Path,
     card: str,
     document: BundleDocument,
@@ -58,7 +58,7 @@ def write_with_card(  # noqa: PLR0913 - what is read, and what is put in its pla
 
     Parameters
     ----------
-    source, out, force
+    bundle, out, force
         As in :func:`write_with_section`.
     card
         Markdown.
@@ -67,6 +67,7 @@ def write_with_card(  # noqa: PLR0913 - what is read, and what is put in its pla
     added
         Names and contents of files to add or replace.
     """
+    source = _folder(bundle)
     with new_folder(out, force=force) as place:
         files = dict(document.files)
         for name in files:
@@ -78,3 +79,10 @@ def write_with_card(  # noqa: PLR0913 - what is read, and what is put in its pla
             files[name] = sha256_of_file(place / name)
         changed = document.model_copy(update={"files": files})
         (place / DOCUMENT).write_bytes(changed.to_bytes())
+
+
+def _folder(bundle: ModelBundle) -> Path:
+    if bundle.folder is None:
+        message = f"{bundle.name}: was read from no folder"
+        raise BundleError(message, hint="Load it with load_bundle.")
+    return bundle.folder

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from cxrscreen.data.dataset import LabelledImage, fingerprint
 from cxrscreen.errors import BundleError
-from cxrscreen.model.bundle import ModelBundle, load_bundle
+from cxrscreen.model.bundle import ModelBundle
 from cxrscreen.model.robustness import (
     ROBUSTNESS,
     RobustnessDocument,
@@ -61,37 +61,23 @@ def robustness_document(
 
 
 def write_with_robustness(
-    source: Path, out: Path, document: RobustnessDocument, *, force: bool = False
+    bundle: ModelBundle, out: Path, document: RobustnessDocument, *, force: bool = False
 ) -> None:
     """Write a copy of a bundle with ``robustness.json`` and its section in the card.
 
-    Weights, calibration and so every decision stay as they are; the hash of the bundle changes.
-
-    Parameters
-    ----------
-    source
-        Folder of a bundle.
-    out
-        Folder to make; it appears as a whole or not at all.
-    document
-        Of this very bundle.
-    force
-        Replace a bundle that stands at ``out``, which may be ``source``.
+    As :func:`~cxrscreen.study.release_card.write_with_section`, which see.
 
     Raises
     ------
     BundleError
-        The document is of another model, or the bundle is damaged.
-    OutputError
-        ``out`` exists already or cannot be written.
+        The document is of another model.
     """
-    bundle = load_bundle(source)
     judged = (document.model, document.preprocessing)
     if judged != (bundle.model_fingerprint, bundle.spec.fingerprint()):
-        message = f"{source}: the shift benchmark is of another model"
+        message = f"{bundle.name}: the shift benchmark is of another model"
         raise BundleError(message, hint="Run the benchmark on this bundle.")
     section = robustness_section(document)
-    write_with_section(source, out, section, {ROBUSTNESS: document.to_bytes()}, force=force)
+    write_with_section(bundle, out, section, {ROBUSTNESS: document.to_bytes()}, force=force)
 
 
 def _row(name: str, family: str, figures: Figures) -> ShiftFigures:

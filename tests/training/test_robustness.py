@@ -410,7 +410,7 @@ def test_a_bundle_and_a_page_take_the_results(folder, images, tmp_path, monkeypa
     # Another model does not take the results.
     other = document.model_copy(update={"model": "0" * 64})
     with pytest.raises(BundleError, match="of another model"):
-        write_with_robustness(folder, tmp_path / "other", other)
+        write_with_robustness(load_bundle(folder), tmp_path / "other", other)
 
 
 def test_what_cannot_be_studied_is_one_line(folder, images, tmp_path, monkeypatch, capsys):
