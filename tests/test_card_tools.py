@@ -72,6 +72,18 @@ def test_the_card_tells_which_stages_began_with_other_weights(packaged):
     assert "fresh" not in whole
 
 
+def test_a_card_says_of_which_weights_the_kept_ones_are_the_mean(packaged):
+    document = packaged.document
+    config = document.training.config
+    config = {**config, "train": {**config["train"], "averaged_phases": [0, 2, 3]}}
+    training = document.training.model_copy(update={"config": config})
+    card = model_card(document.model_copy(update={"training": training}), packaged.calibration)
+    said = (
+        "the mean of the weights at the start, the end of phase 2 and the end of phase 3 was kept"
+    )
+    assert said in " ".join(card.split())
+
+
 def test_a_refreshed_card_says_more_and_decides_the_same(monkeypatch, tmp_path, real_data, capsys):
     data = real_data / "data" / "pediatric_cxr_224" / "train"
     asked = ["cnn-pediatric", "--data", str(data), "--cards", str(tmp_path / "cards")]

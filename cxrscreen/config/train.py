@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from cxrscreen.config.schema import Fraction, Strict
 
@@ -58,6 +58,11 @@ class TrainConfig(Strict):
     """Of the moving average of weights that is validated and kept; 0 for none."""
     keep: Literal["best", "last"] = "best"
     """Which epoch of the last phase: that with the highest validation AUC, or the last."""
+    averaged_phases: Annotated[
+        tuple[Annotated[int, Field(ge=0)], ...], Field(exclude_if=lambda value: not value)
+    ] = ()
+    """Phases, counted from 1, of which the kept weights are the mean, each as it was at its end; 0
+    for what the run starts from. Empty for those of the last phase alone."""
     early_stopping_epochs: Annotated[int, Field(ge=0)] = 0
     """End a phase after so many epochs without a better validation AUC; 0 for never."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
@@ -70,6 +75,17 @@ class TrainConfig(Strict):
     """Where resized images are kept between epochs."""
     checkpoint_steps: Annotated[int, Field(ge=0)] = 0
     """Save a checkpoint every so many steps too; 0 for once an epoch."""
+
+    @model_validator(mode="after")
+    def _averaged_are_there(self) -> Self:
+        chosen, last = self.averaged_phases, len(self.phases)
+        ascending = sorted(set(chosen))
+        if chosen and (list(chosen) != ascending or len(chosen) == 1 or chosen[-1] != last):
+            message = (
+                f"averaged_phases: name two or more in ascending order, up to the last, {last}"
+            )
+            raise ValueError(message)
+        return self
 
     @property
     def epochs(self) -> int:

@@ -206,6 +206,10 @@ def _of_the_figures(training: TrainingDocument) -> str:
 
 
 def _kept(training: TrainingDocument) -> str:
+    averaged = training.config["train"].get("averaged_phases")
+    if averaged:
+        ends = [f"the end of phase {number}" if number else "the start" for number in averaged]
+        return f"the mean of the weights at {', '.join(ends[:-1])}\nand {ends[-1]} was kept"
     if training.keeps_the_last:
         return "the weights of the last were kept"
     return f"the weights of epoch {training.best_epoch} were kept for\ntheir validation AUC"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, Protocol
 
@@ -60,14 +60,41 @@ class Recorder:
     ----------
     keep
         ``best`` for the epoch with the highest validation AUC of a phase, ``last`` for its last.
+    averaged
+        Phases of which :attr:`kept` is the mean, 0 for what the run starts from.
     """
 
-    def __init__(self, keep: Literal["best", "last"] = "best") -> None:
+    def __init__(
+        self, keep: Literal["best", "last"] = "best", averaged: Collection[int] = ()
+    ) -> None:
         self._keep = keep
+        self._averaged = averaged
+        self._ends: list[dict[str, torch.Tensor]] = []
         self.history: list[EpochResult] = []
         self.best: dict[str, torch.Tensor] = {}
         self.best_epoch = 0
         self._losses: list[float] = []
+
+    def begin(self, network: nn.Module) -> None:
+        """Take what the run starts from."""
+        if 0 in self._averaged:
+            self._ends = [_copied(network)]
+
+    @property
+    def kept(self) -> dict[str, torch.Tensor]:
+        """The weights that come of the run.
+
+        Those of the kept epoch, or their mean with those of other phases: networks that stem from
+        one another lie in one basin of the loss, and their mean bears shifted images better than
+        either (Wortsman et al., "Model soups", ICML 2022).
+        """
+        parts = [*self._ends, self.best]
+        return {
+            name: torch.stack([part[name].double() for part in parts]).mean(0).to(value.dtype)
+            if value.is_floating_point()
+            else value
+            for name, value in self.best.items()
+        }
 
     def add_step(self, loss: float, *, epoch: int) -> None:
         """Take the loss of one step.
@@ -114,6 +141,9 @@ class Recorder:
             learning_rate=learning_rate,
         )
         self._losses.clear()
+        before = self.history[-1].phase if self.history else phase
+        if before != phase and before in self._averaged:
+            self._ends.append(self.best)
         # Of this phase: those before prepare the network for it.
         earlier = [r.validation_auc for r in self.history if r.phase == phase]
         best = max(earlier, default=-1.0)
@@ -121,7 +151,7 @@ class Recorder:
         # The earliest of equals: it was reached with the least chance.
         if self._keep == "last" or result.validation_auc > best:
             self.best_epoch = result.epoch
-            self.best = {name: value.clone() for name, value in network.state_dict().items()}
+            self.best = _copied(network)
         return result
 
     def state_dict(self) -> dict[str, Any]:
@@ -131,6 +161,7 @@ class Recorder:
             "losses": list(self._losses),
             "best": self.best,
             "best_epoch": self.best_epoch,
+            "ends": self._ends,
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -139,6 +170,12 @@ class Recorder:
         self._losses = list(state["losses"])
         self.best = dict(state["best"])
         self.best_epoch = int(state["best_epoch"])
+        # Checkpoints of earlier versions know of one phase alone.
+        self._ends = [dict(end) for end in state.get("ends", ())]
+
+
+def _copied(network: nn.Module) -> dict[str, torch.Tensor]:
+    return {name: value.clone() for name, value in network.state_dict().items()}
 
 
 def _require_finite(number: float, what: str, epoch: int) -> None:

@@ -63,7 +63,8 @@ class TrainedModel:
     Attributes
     ----------
     network
-        With the weights of the best epoch, rounded to ``weights_precision``.
+        With the weights of the best epoch, or their mean with those of other phases, rounded to
+        ``weights_precision``.
     history
         One result per epoch.
     best_epoch
@@ -187,9 +188,10 @@ def _train(
         validation=validation_loader(
             split.validation, config, cache_folder=folder.cache, share=share
         ),
-        recorder=Recorder(config.train.keep),
+        recorder=Recorder(config.train.keep, config.train.averaged_phases),
         observer=observer,
     )
+    run.recorder.begin(network)
     with event_writer(files.events if process_rank() == 0 else None) as log:
         for number in range(state["phase"] if state else 1, len(config.train.phases) + 1):
             frozen = config.train.phases[number - 1].frozen
@@ -203,7 +205,7 @@ def _train(
             if not phase.done:
                 phase.trainer.run()
     network = run.judged
-    network.load_state_dict(run.recorder.best)
+    network.load_state_dict(run.recorder.kept)
     round_weights(network, config.weights_precision)
     everything = run.validation
     if process_count() > 1:

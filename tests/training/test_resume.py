@@ -57,6 +57,17 @@ def test_an_interrupted_run_comes_to_the_same(tiny, tiny_split, tmp_path, place,
         assert torch.equal(value, resumed.network.state_dict()[name]), name
 
 
+def test_an_interrupted_run_knows_the_ends_of_earlier_phases(tiny, tiny_split, tmp_path):
+    config = tiny("train.averaged_phases=[0, 1, 2]")
+    files = RunFiles(tmp_path / "run")
+    with pytest.raises(KeyboardInterrupt):
+        train(config, tiny_split, device=CPU, observer=StopAt(3, 4), files=files)
+    resumed = train(config, tiny_split, device=CPU, files=RunFiles(files.folder, resume=True))
+    whole = train(config, tiny_split, device=CPU)
+    for name, value in whole.network.state_dict().items():
+        assert torch.equal(value, resumed.network.state_dict()[name]), name
+
+
 def test_a_finished_run_that_is_resumed_comes_to_the_same(
     tiny, tiny_split, tmp_path, uninterrupted
 ):

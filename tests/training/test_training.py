@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import safetensors
+import safetensors.torch
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -224,6 +225,46 @@ def test_the_last_epoch_is_kept_where_that_is_asked_for(tiny, tiny_split):
     auc = [result.validation_auc for result in kept["best"].history]
     assert auc == [result.validation_auc for result in kept["last"].history]
     assert kept["best"].best_epoch == auc.index(max(auc)) + 1
+
+
+def test_the_mean_of_phases_is_kept_where_that_is_asked_for(tiny, tiny_split):
+    phases = "{epochs: 1, learning_rate: 0.02}, {epochs: 2, learning_rate: 0.01}"
+    apart = [
+        train(tiny(f"train.phases=[{text}]", "train.keep=last"), tiny_split, device=CPU)
+        for text in ("{epochs: 1, learning_rate: 0.02}", phases)
+    ]
+    mean = train(
+        tiny(f"train.phases=[{phases}]", "train.keep=last", "train.averaged_phases=[1, 2]"),
+        tiny_split,
+        device=CPU,
+    )
+    first, last = (model.network.state_dict() for model in apart)
+    assert mean.history == apart[1].history
+    for name, value in mean.network.state_dict().items():
+        if value.is_floating_point():
+            torch.testing.assert_close(value, (first[name] + last[name]) / 2)
+
+
+def test_a_mean_may_begin_with_what_the_run_starts_from(tiny, tiny_split, tmp_path):
+    start = train(tiny("train.phases=[{epochs: 1}]"), tiny_split, device=CPU).network.state_dict()
+    safetensors.torch.save_file(
+        {name: value.contiguous() for name, value in start.items()}, tmp_path / "start.safetensors"
+    )
+    settings = (
+        "train.phases=[{epochs: 1, learning_rate: 0.05}]",
+        f"pretrained={tmp_path / 'start.safetensors'}",
+    )
+    plain = train(tiny(*settings), tiny_split, device=CPU).network.state_dict()
+    mean = train(tiny(*settings, "train.averaged_phases=[0, 1]"), tiny_split, device=CPU)
+    for name, value in mean.network.state_dict().items():
+        if value.is_floating_point():
+            torch.testing.assert_close(value, (start[name] + plain[name]) / 2)
+
+
+@pytest.mark.parametrize("phases", ["[2]", "[0, 1]", "[2, 1]", "[1, 3]", "[1, 1, 2]"])
+def test_phases_of_which_there_is_no_mean_are_refused(tiny, phases):
+    with pytest.raises(ConfigError, match="averaged_phases"):
+        tiny("train.phases=[{epochs: 1}, {epochs: 1}]", f"train.averaged_phases={phases}")
 
 
 def test_the_layout_in_memory_changes_no_more_than_rounding(tiny, tiny_split):
