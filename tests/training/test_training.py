@@ -124,6 +124,7 @@ def test_a_resnet50_starts_from_half_a_file_and_says_so(phantoms, tiny, tmp_path
         *("--set", "weights_precision=float32"),
         *("--set", "data.validation_fraction=0.25", "--set", "data.calibration_fraction=0.25"),
         *("--set", "train.phases=[{epochs: 1, frozen: [stem, layer1, layer2]}]"),
+        *("--set", "train.averaged_phases=[]"),
     )
     assert result.exit_code == 0, result.output
     assert "stages.safetensors fills stem, layer1, layer2, layer3; layer4, head start fresh" in (
