@@ -90,7 +90,8 @@ class Recorder:
         """
         parts = [*self._ends, self.best]
         return {
-            name: torch.stack([part[name].double() for part in parts]).mean(0).to(value.dtype)
+            # On the processor: not every device has float64, in which equal weights stay equal.
+            name: torch.stack([part[name].cpu().double() for part in parts]).mean(0).to(value.dtype)
             if value.is_floating_point()
             else value
             for name, value in self.best.items()
